@@ -1,0 +1,1 @@
+"""Stands up, verifies, diagnoses and measures a self-hosted multilingual retrieval stack."""
