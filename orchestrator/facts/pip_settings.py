@@ -1,0 +1,62 @@
+"""Where pip, as it is configured here, looks for packages. Read from pip's own files and variables, without pip."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from configparser import ConfigParser, Error
+from pathlib import Path
+
+import msgspec
+
+PUBLIC_INDEX = "https://pypi.org/simple"
+SECTIONS = ("global", "download", "install")
+"""Later ones win for `pip install`, as in pip."""
+
+
+class PipSettings(msgspec.Struct, frozen=True, kw_only=True):
+    indexes: tuple[str, ...]
+    """In the order that pip knows them; empty with `no-index`. May hold credentials: never show more than the host."""
+    find_links: tuple[str, ...] = ()
+
+
+def pip_settings(environment: Mapping[str, str] = os.environ) -> PipSettings:
+    """A variable beats a file and a later file an earlier one, each option as a whole, as in pip's documentation."""
+    options: dict[str, str] = {}
+    for path in _files(environment):
+        options |= _read(path)
+    for name, value in environment.items():
+        if name.startswith("PIP_") and value:
+            options[name.removeprefix("PIP_").lower().replace("_", "-")] = value
+    no_index = options.get("no-index", "").lower() in {"1", "true", "yes", "on"}
+    indexes = () if no_index else (options.get("index-url", PUBLIC_INDEX), *options.get("extra-index-url", "").split())
+    return PipSettings(
+        indexes=indexes,
+        find_links=tuple(options.get("find-links", "").split()),
+    )
+
+
+def _files(environment: Mapping[str, str]) -> list[Path]:
+    """Global, user, then site; PIP_CONFIG_FILE comes last, and `os.devnull` there turns all files off."""
+    chosen = environment.get("PIP_CONFIG_FILE")
+    if chosen == os.devnull:
+        return []
+    home = Path(environment.get("HOME") or Path.home())
+    wide = [Path(folder) / "pip/pip.conf" for folder in environment.get("XDG_CONFIG_DIRS", "/etc/xdg").split(":")]
+    user = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "pip/pip.conf"
+    files = [*reversed(wide), Path("/etc/pip.conf"), home / ".pip/pip.conf", user, Path(sys.base_prefix) / "pip.conf"]
+    return [*files, Path(chosen)] if chosen else files
+
+
+def _read(path: Path) -> dict[str, str]:
+    parser = ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read_string(path.read_text(encoding="utf-8"))
+    except (OSError, Error, UnicodeDecodeError):
+        return {}
+    found: dict[str, str] = {}
+    for section in SECTIONS:
+        if parser.has_section(section):
+            found |= {key.replace("_", "-"): value for key, value in parser.items(section)}
+    return found

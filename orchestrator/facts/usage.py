@@ -1,0 +1,42 @@
+"""What a running service really uses: the RSS of its processes, or its part of a card's memory."""
+
+from __future__ import annotations
+
+
+def resident_bytes(pid: int) -> int | None:
+    """RSS of a process and all its children; shared pages count once for each. None when it has gone."""
+    import psutil
+
+    try:
+        parent = psutil.Process(pid)
+        family = [parent, *parent.children(recursive=True)]
+    except psutil.Error:
+        return None
+    total = 0
+    for process in family:
+        try:
+            total += process.memory_info().rss
+        except psutil.Error:
+            continue  # it ended while we counted
+    return total or None
+
+
+def gpu_bytes(pid: int, uuid: str) -> int | None:
+    """What the process and its children hold on one card; None where NVML does not tell (containers, WSL)."""
+    import psutil
+
+    from orchestrator.facts.gpu import read_gpus
+
+    try:
+        parent = psutil.Process(pid)
+        family = {pid, *(child.pid for child in parent.children(recursive=True))}
+    except psutil.Error:
+        return None
+    held = [
+        process.used_bytes or 0
+        for gpu in read_gpus(environment={}).gpus
+        if gpu.uuid == uuid
+        for process in gpu.processes
+        if process.pid in family
+    ]
+    return sum(held) or None

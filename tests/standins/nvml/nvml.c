@@ -1,0 +1,158 @@
+/* A stand-in for libnvidia-ml.so.1: it tests how orchestrator reads NVML, never how a GPU behaves.
+ *
+ * Knobs, read from the environment at every call:
+ *   STANDIN_NVML_INIT        return code of init (9 driver not loaded, 18 version mismatch, ...)
+ *   STANDIN_NVML_INIT_SLEEP  seconds that init hangs
+ *   STANDIN_NVML_HANDLE      return code of every handle (15 = lost card)
+ *   STANDIN_NVML_MEMORY      return code of memory information, both versions (3 = not supported)
+ *   STANDIN_NVML_ALL         return code of every per-device question except uuid, name and capability
+ *   STANDIN_NVML_GPUS        cards, separated by ';', each "name,total MiB,used MiB,major,minor[,key=value...]" with keys
+ *                            mode (compute mode), mig (slices), v1 (no memory v2), pid, cores, clock, throttle
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CARDS 8
+#define SLICES 7
+#define MIB (1024ULL * 1024ULL)
+#define KEPT_MIB 300ULL
+
+typedef struct {
+  char name[96];
+  unsigned long long total, used;
+  int major, minor, mode, mig, v1, pid, cores, clock, throttle, index, slice;
+} card;
+
+static card cards[CARDS * (SLICES + 1)];
+
+static int number(const char *name) {
+  const char *text = getenv(name);
+  return text ? atoi(text) : 0;
+}
+
+static int value(const char *text, const char *key, int otherwise) {
+  char pattern[32];
+  snprintf(pattern, sizeof pattern, ",%s=", key);
+  const char *found = strstr(text, pattern);
+  return found ? atoi(found + strlen(pattern)) : otherwise;
+}
+
+static int read_cards(void) {
+  const char *text = getenv("STANDIN_NVML_GPUS");
+  char copy[4096];
+  int count = 0;
+  if (!text || !*text) return 0;
+  snprintf(copy, sizeof copy, "%s", text);
+  for (char *rest = copy, *one; (one = strsep(&rest, ";")) && count < CARDS; count++) {
+    card *c = &cards[count];
+    memset(c, 0, sizeof *c);
+    sscanf(one, "%95[^,],%llu,%llu,%d,%d", c->name, &c->total, &c->used, &c->major, &c->minor);
+    c->mode = value(one, "mode", 0);
+    c->mig = value(one, "mig", 0);
+    c->v1 = value(one, "v1", 0);
+    c->pid = value(one, "pid", 0);
+    c->cores = value(one, "cores", 0);
+    c->clock = value(one, "clock", 0);
+    c->throttle = value(one, "throttle", 0);
+    c->index = count;
+    c->slice = -1;
+    for (int s = 0; s < c->mig && s < SLICES; s++) {
+      card *part = &cards[CARDS + count * SLICES + s];
+      *part = *c;
+      snprintf(part->name, sizeof part->name, "%.60s MIG 1g.10gb", c->name);
+      part->total = c->total / 7;
+      part->used = c->used / 7;
+      part->mig = 0;
+      part->slice = s;
+    }
+  }
+  return count;
+}
+
+static int denied(void) { return number("STANDIN_NVML_ALL"); }
+
+int nvmlInitWithFlags(unsigned flags) {
+  (void)flags;
+  if (number("STANDIN_NVML_INIT_SLEEP")) sleep(number("STANDIN_NVML_INIT_SLEEP"));
+  read_cards();
+  return number("STANDIN_NVML_INIT");
+}
+int nvmlInit(void) { return nvmlInitWithFlags(0); }
+int nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
+int nvmlShutdown(void) { return 0; }
+const char *nvmlErrorString(int code) {
+  static char text[32];
+  snprintf(text, sizeof text, "stand-in error %d", code);
+  return text;
+}
+int nvmlSystemGetDriverVersion(char *out, unsigned size) { return snprintf(out, size, "580.95.05"), 0; }
+int nvmlSystemGetNVMLVersion(char *out, unsigned size) { return snprintf(out, size, "13.580.95"), 0; }
+int nvmlSystemGetCudaDriverVersion(int *v) { return *v = 13000, 0; }
+int nvmlSystemGetCudaDriverVersion_v2(int *v) { return *v = 13000, 0; }
+int nvmlDeviceGetCount_v2(unsigned *n) { return *n = read_cards(), 0; }
+int nvmlDeviceGetCount(unsigned *n) { return nvmlDeviceGetCount_v2(n); }
+int nvmlDeviceGetHandleByIndex_v2(unsigned i, void **handle) {
+  if (number("STANDIN_NVML_HANDLE")) return number("STANDIN_NVML_HANDLE");
+  if ((int)i >= read_cards()) return 2;
+  return *handle = &cards[i], 0;
+}
+int nvmlDeviceGetHandleByIndex(unsigned i, void **handle) { return nvmlDeviceGetHandleByIndex_v2(i, handle); }
+int nvmlDeviceGetIndex(card *c, unsigned *i) { return *i = c->index, 0; }
+int nvmlDeviceGetName(card *c, char *out, unsigned size) { return snprintf(out, size, "%s", c->name), 0; }
+int nvmlDeviceGetUUID(card *c, char *out, unsigned size) {
+  if (c->slice >= 0) return snprintf(out, size, "MIG-standin-%d-%d", c->index, c->slice), 0;
+  return snprintf(out, size, "GPU-standin-%d", c->index), 0;
+}
+int nvmlDeviceGetMemoryInfo(card *c, struct { unsigned long long total, free, used; } *m) {
+  if (number("STANDIN_NVML_MEMORY")) return number("STANDIN_NVML_MEMORY");
+  unsigned long long used = c->used + KEPT_MIB;
+  return m->total = c->total * MIB, m->used = used * MIB, m->free = (c->total - used) * MIB, 0;
+}
+int nvmlDeviceGetMemoryInfo_v2(card *c, struct { unsigned version; unsigned long long total, reserved, free, used; } *m) {
+  if (number("STANDIN_NVML_MEMORY")) return number("STANDIN_NVML_MEMORY");
+  if (c->v1) return 3;
+  m->total = c->total * MIB;
+  m->reserved = KEPT_MIB * MIB;
+  m->used = c->used * MIB;
+  return m->free = (c->total - KEPT_MIB - c->used) * MIB, 0;
+}
+int nvmlDeviceGetCudaComputeCapability(card *c, int *major, int *minor) { return *major = c->major, *minor = c->minor, 0; }
+int nvmlDeviceGetArchitecture(card *c, unsigned *a) { return *a = c->major == 6 ? 4 : c->major == 7 ? 6 : 7, denied(); }
+int nvmlDeviceGetMigMode(card *c, unsigned *now, unsigned *later) {
+  if (!c->mig) return 3;
+  return *now = *later = 1, denied();
+}
+int nvmlDeviceGetMaxMigDeviceCount(card *c, unsigned *n) { return *n = SLICES, (void)c, 0; }
+int nvmlDeviceGetMigDeviceHandleByIndex(card *c, unsigned s, void **part) {
+  if ((int)s >= c->mig) return 6;
+  return *part = &cards[CARDS + c->index * SLICES + s], 0;
+}
+int nvmlDeviceGetComputeMode(card *c, unsigned *mode) { return *mode = c->mode, denied(); }
+int nvmlDeviceGetPersistenceMode(card *c, unsigned *on) { return *on = 1, (void)c, denied(); }
+int nvmlDeviceGetEccMode(card *c, unsigned *now, unsigned *later) { return *now = *later = 0, (void)c, 3; }
+int nvmlDeviceGetTemperature(card *c, int sensor, unsigned *t) { return *t = 41, (void)c, (void)sensor, denied(); }
+int nvmlDeviceGetPowerUsage(card *c, unsigned *mw) { return *mw = 15500, (void)c, denied(); }
+int nvmlDeviceGetEnforcedPowerLimit(card *c, unsigned *mw) { return *mw = 170000, (void)c, denied(); }
+int nvmlDeviceGetPowerManagementDefaultLimit(card *c, unsigned *mw) { return *mw = 170000, (void)c, denied(); }
+int nvmlDeviceGetCurrentClocksThrottleReasons(card *c, unsigned long long *r) { return *r = c->throttle, denied(); }
+int nvmlDeviceGetNumGpuCores(card *c, unsigned *n) { return *n = c->cores, c->cores ? denied() : 3; }
+int nvmlDeviceGetMaxClockInfo(card *c, int kind, unsigned *mhz) { return *mhz = c->clock, (void)kind, c->clock ? denied() : 3; }
+int nvmlDeviceGetCurrPcieLinkGeneration(card *c, unsigned *v) { return *v = 3, (void)c, denied(); }
+int nvmlDeviceGetCurrPcieLinkWidth(card *c, unsigned *v) { return *v = 8, (void)c, denied(); }
+int nvmlDeviceGetMaxPcieLinkGeneration(card *c, unsigned *v) { return *v = 4, (void)c, denied(); }
+int nvmlDeviceGetMaxPcieLinkWidth(card *c, unsigned *v) { return *v = 16, (void)c, denied(); }
+
+struct process { unsigned pid; unsigned long long used; unsigned gpu_instance, compute_instance; };
+int nvmlDeviceGetComputeRunningProcesses_v3(card *c, unsigned *count, struct process *list) {
+  if (denied()) return denied();
+  if (!c->pid) return *count = 0, 0;
+  if (*count == 0) return *count = 1, 7;
+  list[0].pid = c->pid;
+  list[0].used = c->used * MIB;
+  return *count = 1, 0;
+}
+int nvmlDeviceGetGraphicsRunningProcesses_v3(card *c, unsigned *count, void *list) {
+  return *count = 0, (void)c, (void)list, denied();
+}
