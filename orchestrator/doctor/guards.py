@@ -1,0 +1,30 @@
+"""Which checks stand before `up`: only what this plan needs, so that nothing is asked of a machine in vain."""
+
+from __future__ import annotations
+
+from orchestrator.doctor.check import Check
+from orchestrator.doctor.checks import docker, gpu, host, network, plan, secrets
+from orchestrator.plan.records import Plan
+
+ALWAYS = (
+    host.RAM,
+    host.CGROUP,
+    host.MODELS_DISK,
+    host.CACHE_WRITE,
+    secrets.SECRET_MODES,
+    plan.FIT,
+    plan.CHUNK_LENGTH,
+)
+WITH_NATIVE = (host.ENVIRONMENTS_DISK,)
+WITH_COMPOSE = (docker.CLI, docker.ACCESS, docker.DAEMON, docker.COMPOSE_VERSION, docker.DOCKER_DISK)
+WITH_A_CARD = (gpu.NVML, gpu.PRESENT, gpu.VRAM_FREE, gpu.COMPUTE_CAPABILITY)
+
+
+def guards_of(planned: Plan) -> tuple[Check, ...]:
+    """What is fatal for the plan stops it before anything is changed. The same records run as `doctor`."""
+    return (
+        *ALWAYS,
+        *(WITH_COMPOSE if planned.engine == "compose" else WITH_NATIVE),
+        *(WITH_A_CARD if planned.device.kind == "gpu" else ()),
+        *(network.port_check(role) for role in planned.roles),
+    )

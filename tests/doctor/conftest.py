@@ -1,0 +1,69 @@
+"""A healthy machine and a plan for it; each test breaks one thing."""
+
+import msgspec
+import pytest
+
+from orchestrator.doctor.context import Context
+from orchestrator.facts.records import (
+    DockerFacts,
+    Facts,
+    Gpu,
+    GpuFacts,
+    GpuProcess,
+    HostFacts,
+    ProgramFacts,
+    Reach,
+    SourceFacts,
+)
+from orchestrator.plan.spec import Spec
+from orchestrator.state import StackFolder
+from tests.plans import GIB, GPU_UUID, plan_of
+
+CARD = Gpu(
+    index=0,
+    uuid=GPU_UUID,
+    name="NVIDIA GeForce RTX 3060",
+    total_bytes=12 * GIB,
+    used_bytes=GIB // 2,
+    free_bytes=12 * GIB - GIB // 2,
+    compute_capability=(8, 6),
+    processes=(GpuProcess(pid=4211, name="python3", used_bytes=GIB // 2),),
+)
+
+
+def facts_of(**changes):
+    yes = Reach(reachable=True)
+    facts = Facts(
+        gpu=GpuFacts(gpus=(CARD,), driver="580.95", cuda="13.0"),
+        host=HostFacts(
+            system="Linux",
+            architecture="x86_64",
+            kernel="6.18",
+            distribution="Debian GNU/Linux 12",
+            cores=8,
+            memory_total_bytes=32 * GIB,
+            memory_available_bytes=24 * GIB,
+        ),
+        docker=DockerFacts(usable=True, server_version="28.5.2", api_version="1.51", compose_version="2.40.3"),
+        sources=SourceFacts(hub=yes, ollama=yes, pypi=yes, registry=yes),
+        programs=ProgramFacts(),
+    )
+    return msgspec.structs.replace(facts, **changes)
+
+
+@pytest.fixture
+def context(tmp_path, monkeypatch):
+    """`context(plan=…, facts=…)`"""
+    monkeypatch.setenv("ORCHESTRATOR_HOME", str(tmp_path))
+
+    def make(**changes):
+        fields = {
+            "spec": Spec(),
+            "facts": facts_of(),
+            "plan": plan_of(),
+            "folder": StackFolder("default"),
+            **changes,
+        }
+        return Context(**fields)
+
+    return make

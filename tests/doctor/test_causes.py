@@ -1,0 +1,155 @@
+# ruff: noqa: E501 - texts as they were written
+"""Each text as facts/ measured it, or read it in the source (first table), or as upstream's trackers report it."""
+
+import re
+
+import pytest
+
+from orchestrator.doctor.causes import RULES, match_cause
+
+MEASURED = [
+    # embedding-servers.md 1.2, 1.5, 1.9
+    ("kv_cache_too_small", "ValueError: To serve at least one request with the model's max seq len (32768), (0.06 GiB KV cache is needed, which is larger than the available KV cache memory (0.01 GiB). Based on the available memory, the estimated maximum model length is 3968. Try increasing `gpu_memory_utilization` (which also controls CPU memory on the CPU backend) or decreasing `max_model_len` when initializing the engine."),
+    ("no_kv_memory", "ValueError: Available memory on node 0 (10.57/14.84 GiB) on kv cache allocation is less than requested memory for kv (-0.58/0.15 GiB). Reduce CPU memory used by other processes."),
+    ("memory_taken", "ValueError: Available memory on node 0 (10.96/14.84 GiB) on startup is less than desired CPU memory utilization (0.95, 14.1 GiB). On the CPU backend, the `--gpu-memory-utilization` flag controls the fraction of CPU memory reserved (despite its name)."),
+    ("memory_taken", "ValueError: Free memory on device cuda:0 (7.1/11.63 GiB) on startup is less than desired GPU memory utilization (0.92, 10.7 GiB). Decrease GPU memory utilization or reduce GPU memory used by other processes."),
+    ("no_kv_memory", "No available memory for the cache blocks. Try increasing `gpu_memory_utilization` when initializing the engine (this flag also controls CPU memory reservation on the CPU backend, despite its name)."),
+    ("vllm_metadata_missing", "importlib.metadata.PackageNotFoundError: No package metadata was found for vllm"),
+    ("no_matryoshka", "Model 'minilm' does not support Matryoshka embeddings; dimensions must be unset (received dimensions=128)."),
+    ("no_matryoshka", "Model 'minilm' only supports Matryoshka dimensions [64, 128, 384], got 100."),
+    # embedding-servers.md 2.3
+    ("ubatch_too_small", "input (600 tokens) is too large to process. increase the physical batch size (current batch size: 512)"),
+    # docker-and-gpu-containers.md 1.1, 1.2, 3.2, 3.3, 4.1, 5, 6.2, 7
+    ("missing_library", "ImportError: libstdc++.so.6: cannot open shared object file: No such file or directory"),
+    ("private_ca", "SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate in certificate chain')"),
+    ("wrong_image", 'exec: "nosuchbinary": executable file not found in $PATH'),
+    ("mount_missing", "bind source path does not exist: /tmp/secrets/key"),
+    ("port_taken", "driver failed programming external connectivity on endpoint NAME (id): Error starting userland proxy: listen tcp4 127.0.0.1:3000: bind: address already in use"),
+    ("image_missing", "No such image: chromadb/chroma:1.5.9"),
+    ("no_name_resolution", 'Get "https://registry.example/v2/": dial tcp: lookup registry.example on 192.0.2.1:53: no such host'),
+    ("image_missing", "manifest for registry.example/name:tag not found: manifest unknown: manifest unknown"),
+    ("compose_file", "services.a Additional property comand is not allowed"),
+    ("compose_file", "additional properties 'comand' not allowed"),
+    ("compose_file", "required variable TAG is missing a value: set TAG"),
+    ("no_gpu_runtime", 'Error response from daemon: could not select device driver "nvidia" with capabilities: [[gpu]]'),
+    ("no_gpu_runtime", 'could not select device driver "" with capabilities: [[gpu]]'),
+    ("no_gpu_runtime", 'could not select device driver "cdi" with capabilities: []'),
+    ("no_gpu_runtime", "Unknown runtime specified nvidia"),
+    ("cdi_stale", "CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=0"),
+    ("disk_full", "write /var/lib/docker/tmp/x: no space left on device"),
+    ("docker_version", "client version 1.44 is too new. Maximum supported API version is 1.41"),
+    ("docker_not_running", "Error while fetching server API version: ('Connection aborted.', FileNotFoundError(2, 'No such file or directory'))"),
+    ("driver_mismatch", "Mismatch in versions between nvidia-smi and NVML."),
+    ("no_driver", "pynvml.NVMLError_LibraryNotFound: NVML Shared Library Not Found"),
+    ("no_rlimit", "error setting rlimit type 7: operation not permitted"),
+    ("killed", "container x exited (137)"),
+    # open-webui-and-chroma.md 1, 3, 8
+    ("slim_image", "Slim requires PostgreSQL/pgvector for vector storage. Set VECTOR_DB=pgvector and PGVECTOR_DB_URL, or use the standard image."),
+    ("chroma_unreachable", "ValueError: Could not connect to a Chroma server. Are you sure it is running?"),
+    ("embedder_unreachable", "Cannot connect to host 127.0.0.1:8001 ssl:default [Connect call failed ('127.0.0.1', 8001)]"),
+    ("embeddings_url_wrong", "404, message='Not Found', url='http://h/embeddings'"),
+    ("embeddings_url_wrong", "404, message='Not Found', url='http://127.0.0.1:8001/v1//embeddings'"),
+    ("embeddings_url_wrong", "not%20a%20url/embeddings"),
+    ("not_an_embedder", "Unexpected OpenAI embeddings response: missing 'data' key"),
+    ("batch_zero", "range() arg 3 must not be zero"),
+    ("local_engine", "No embedding model is loaded. Set one under Admin Settings"),
+    ("connection_refused", "[Errno 111] Connection refused"),
+    ("too_many_files", "Cannot connect to host 127.0.0.1:8001 ssl:default [Too many open files]"),
+    ("overlap_above_chunk", "Got a larger chunk overlap (200) than chunk size (100), should be smaller."),
+    ("dimension_changed", "Collection expecting embedding with dimension of 384, got 768"),
+    # models-and-gpus.md 2
+    ("no_matryoshka", "does not support matryoshka representation"),
+]  # fmt: skip
+REPORTED = [
+    ("gpu_out_of_memory", "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.50 GiB. GPU 0 has a total capacity of 11.63 GiB of which 310.00 MiB is free."),
+    ("gpu_out_of_memory", "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 3100.00 MiB on device 0: cudaMalloc failed: out of memory"),
+    ("gpu_out_of_memory", "llama-server process has terminated: CUDA error: out of memory"),
+    ("no_bfloat16", "ValueError: Bfloat16 is only supported on GPUs with compute capability of at least 8.0. Your Tesla T4 GPU has compute capability 7.5."),
+    ("no_kernel_for_card", "RuntimeError: CUDA error: no kernel image is available for execution on the device"),
+    ("driver_too_old", "nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.9, please update your driver to a newer version"),
+    ("driver_mismatch", "Failed to initialize NVML: Driver/library version mismatch"),
+    ("gpu_lost_in_container", "Failed to initialize NVML: Unknown Error"),
+    ("no_driver", "nvidia-container-cli: initialization error: load library failed: libnvidia-ml.so.1: cannot open shared object file: no such file or directory"),
+    ("no_driver", "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."),
+    ("gpu_fault", "NVRM: Xid (PCI:0000:01:00): 79, pid=1234, GPU has fallen off the bus."),
+    ("no_cuda_library", "llama-server: error while loading shared libraries: libcuda.so.1: cannot open shared object file: No such file or directory"),
+    ("architecture_unknown", "llama_model_load: error loading model: error loading model architecture: unknown model architecture: 'jina-v5'"),
+    ("gguf_damaged", "gguf_init_from_file_impl: invalid magic characters: 'vers', expected 'GGUF'"),
+    ("gguf_damaged", "llama_model_load: error loading model: tensor 'blk.5.ffn_up.weight' data is not within the file bounds, model is corrupted or incomplete"),
+    ("weights_damaged", "safetensors_rust.SafetensorError: Error while deserializing header: MetadataIncompleteBuffer"),
+    ("input_too_long", "the input length exceeds the context length"),
+    ("ollama_too_old", "Error: pull model manifest: 412: The model you are attempting to pull requires a newer version of Ollama."),
+    ("ollama_no_such_model", "pull model manifest: file does not exist"),
+    ("out_of_memory", "model requires more system memory (9.3 GiB) than is available (6.1 GiB)"),
+    ("ollama_runner_died", "llama runner process has terminated: signal: aborted (core dumped)"),
+    ("out_of_memory", "Out of memory: Killed process 4211 (VLLM::EngineCor) total-vm:18874368kB, anon-rss:9437184kB"),
+    ("out_of_memory", "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=docker-ab"),
+    ("out_of_memory", "RuntimeError: [enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 1589673984 bytes."),
+    ("killed", "worker ended: signal: killed"),
+    ("shared_memory", "OSError: [Errno 28] No space left on device: '/dev/shm/psm_5ae1'"),
+    ("disk_full", "sqlite3.OperationalError: database or disk is full"),
+    ("bad_flag", "vllm: error: unrecognized arguments: --task embed"),
+    ("bad_flag", "error: invalid argument: --no-such-flag"),
+    ("bad_flag", "error: unexpected argument '--prot' found"),
+    ("port_taken", "ERROR:    [Errno 98] error while attempting to bind on address ('127.0.0.1', 8080): address already in use"),
+    ("port_taken", "Error: Address 127.0.0.1:8000 is not available. Address already in use (os error 98)"),
+    ("docker_permission", "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock"),
+    ("docker_not_running", "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"),
+    ("rate_limited", "toomanyrequests: You have reached your unauthenticated pull rate limit."),
+    ("wrong_hash", "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE."),
+    ("torch_cpu_missing", "ERROR: No matching distribution found for torch==2.13.0+cpu"),
+    ("package_missing", "ERROR: Could not find a version that satisfies the requirement chromadb==1.5.9 (from versions: none)"),
+    ("wrong_python", "ERROR: x-1-cp311-cp311-linux_x86_64.whl is not a supported wheel on this platform."),
+    ("no_compiler", "CMake Error: CMAKE_CXX_COMPILER not set\nNo CMAKE_CXX_COMPILER could be found."),
+    ("hub_gated", "OSError: You are trying to access a gated repo. huggingface_hub.errors.GatedRepoError: 401 Client Error."),
+    ("hub_unreachable", "OSError: We couldn't connect to 'https://huggingface.co' to load the files"),
+    ("chroma_pair", "KeyError: '_type'"),
+    ("wrong_cpu", "Illegal instruction (core dumped)"),
+    ("permission", "PermissionError: [Errno 13] Permission denied: '/data/chroma.sqlite3'"),
+    ("read_only", "OSError: [Errno 30] Read-only file system: '/data'"),
+    ("cannot_start", "INFO gave up: webui entered FATAL state, too many start retries too quickly"),
+    ("missing_library", "OSError: libnuma.so.1: cannot open shared object file: No such file or directory"),
+    ("hub_no_such_repository", "OSError: maker/gone is not a local folder and is not a valid model identifier listed on 'https://huggingface.co/models'"),
+    ("database_damaged", "sqlite3.DatabaseError: database disk image is malformed"),
+    ("batch_below_length", "ValueError: max_num_batched_tokens (2048) is smaller than max_model_len (8192)."),
+    ("needs_remote_code", "contains custom code which must be executed to correctly load the model. Please pass the argument `trust_remote_code=True`"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "text"), [*MEASURED, *REPORTED])
+def test_each_text_has_its_cause(code, text):
+    log = f"INFO starting\n{text}\nRuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {{}}\n"
+    cause = match_cause(log)
+    assert cause is not None
+    assert cause.code == code
+    assert cause.cause
+    assert cause.remedy
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        "",
+        "INFO:     Started server process [4211]\nINFO:     Application startup complete.",
+        "WARNING libtcmalloc is not found in LD_PRELOAD. For best performance, please follow the docs",
+        "WARNING To make v1/embeddings API fast, please install orjson by `pip install orjson`",
+        "RuntimeWarning: Couldn't find ffmpeg or avconv - defaulting to ffmpeg, but may not work",
+        "Listening on 127.0.0.1:8002",
+        "CPU KV cache size: 524,288 tokens, Maximum concurrency for 8,192 tokens per request: 64.00x",
+        "security: no API key is set and CORS allows all origins",
+        "embeddings enabled with n_batch (2048) > n_ubatch (512)",
+    ],
+)
+def test_a_healthy_log_has_no_cause(log):
+    assert match_cause(log) is None
+
+
+def test_every_rule_is_reached_by_a_text():
+    reached = {match_cause(text).code for _, text in [*MEASURED, *REPORTED]}
+    assert {rule.cause.code for rule in RULES} == reached
+
+
+def test_codes_are_words_and_commands_are_whole():
+    for rule in RULES:
+        assert re.fullmatch(r"[a-z0-9_]+", rule.cause.code)
+        assert all(command and not command.endswith(" ") for command in rule.cause.commands)

@@ -1,0 +1,171 @@
+import threading
+import time
+
+import pytest
+
+from orchestrator.doctor.check import Answer, Check, bad, not_applicable, passed, warned
+from orchestrator.doctor.runner import AT_ONCE, run_checks
+from orchestrator.errors import OrchestratorError
+
+
+def check(name, answer, needs=(), severity="fail", timeout_s=5.0, stage="host"):
+    return Check(
+        id=name, area="host", question=f"Is {name} well?", reads=(name,), needs=needs, severity=severity,
+        answer=answer, timeout_s=timeout_s, stage=stage,
+    )  # fmt: skip
+
+
+def well(context):
+    return passed("42")
+
+
+def ill(context):
+    return bad("41", "it is 41", "make it 42", "set 42")
+
+
+def boom(context):
+    raise OrchestratorError("boom", "it burst")
+
+
+def verdicts(findings):
+    return {finding.id: finding.verdict for finding in findings}
+
+
+def test_findings_come_in_the_order_of_the_checks_with_all_they_have(context):
+    findings = run_checks([check("b", ill), check("a", well)], context())
+    assert [finding.id for finding in findings] == ["b", "a"]
+    assert findings[0].question == "Is b well?"
+    assert (findings[0].evidence, findings[0].reason) == ("41", "it is 41")
+    assert findings[0].remedy.commands == ("set 42",)
+    assert findings[0].docs == "docs/checks.md#b"
+
+
+def test_bad_is_what_the_check_says_it_is(context):
+    findings = run_checks(
+        [check("f", ill), check("w", ill, severity="warn"), check("x", lambda c: warned("1", "r", "do"))], context()
+    )
+    assert verdicts(findings) == {"f": "fail", "w": "warn", "x": "warn"}
+
+
+def test_one_cause_gives_one_failure_and_skips_that_name_it(context):
+    checks = [
+        check("a", ill),
+        check("b", boom, needs=("a",)),
+        check("c", boom, needs=("b",)),
+        check("d", well),
+        check("e", well, needs=("d",)),
+    ]
+    findings = run_checks(checks, context())
+    assert verdicts(findings) == {"a": "fail", "b": "skip", "c": "skip", "d": "pass", "e": "pass"}
+    assert findings[1].evidence == findings[2].evidence == "blocked by a"
+
+
+def test_a_warning_does_not_block_and_an_error_does(context):
+    checks = [
+        check("w", ill, severity="warn"),
+        check("behind-w", well, needs=("w",)),
+        check("e", boom),
+        check("behind-e", well, needs=("e",)),
+        check("n", lambda c: not_applicable("not here")),
+        check("behind-n", well, needs=("n",)),
+    ]
+    assert verdicts(run_checks(checks, context())) == {
+        "w": "warn", "behind-w": "pass", "e": "error", "behind-e": "skip", "n": "skip", "behind-n": "skip",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        None,
+        True,
+        "pass",
+        Answer(verdict="green"),
+        Answer(verdict="pass"),
+        Answer(verdict="bad", evidence="1"),
+        Answer(verdict="bad", evidence="1", reason="why"),
+        Answer(verdict="error", reason="cheating"),
+    ],
+)
+def test_nonsense_is_an_error_with_its_own_id(context, nonsense):
+    findings = run_checks([check("odd", lambda c: nonsense), check("good", well)], context())
+    assert verdicts(findings) == {"odd": "error", "good": "pass"}
+    assert findings[0].reason
+
+
+def test_what_a_check_raises_is_an_error_also_an_exit(context):
+    def leaves(context):
+        raise SystemExit(0)
+
+    findings = run_checks([check("boom", boom), check("exit", leaves), check("good", well)], context())
+    assert verdicts(findings) == {"boom": "error", "exit": "error", "good": "pass"}
+    assert "it burst" in findings[0].reason
+
+
+def test_a_check_that_hangs_ends_and_the_rest_goes_on(context):
+    never = threading.Event()
+    began = time.monotonic()
+    findings = run_checks(
+        [
+            check("hangs", lambda c: never.wait(30), timeout_s=0.2),
+            check("behind", well, needs=("hangs",)),
+            check("good", well),
+        ],
+        context(),
+    )
+    assert time.monotonic() - began < 3
+    never.set()
+    assert verdicts(findings) == {"hangs": "error", "behind": "skip", "good": "pass"}
+    assert "0.2 s" in findings[0].reason
+
+
+def test_independent_checks_run_side_by_side(context):
+    meet = threading.Barrier(5)
+
+    def together(context):
+        meet.wait(5)
+        return passed("met")
+
+    assert set(verdicts(run_checks([check(str(n), together) for n in range(5)], context())).values()) == {"pass"}
+
+
+def test_never_more_than_the_limit_at_once(context):
+    now, most, lock = [0], [0], threading.Lock()
+
+    def counted(context):
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.01)
+        with lock:
+            now[0] -= 1
+        return passed("counted")
+
+    run_checks([check(str(n), counted) for n in range(3 * AT_ONCE)], context())
+    assert 1 < most[0] <= AT_ONCE
+
+
+def test_needs_in_a_circle_are_errors(context):
+    checks = [check("a", well, needs=("b",)), check("b", well, needs=("a",)), check("c", well)]
+    assert verdicts(run_checks(checks, context())) == {"a": "error", "b": "error", "c": "pass"}
+
+
+def test_a_need_that_is_not_asked_is_taken_to_hold(context):
+    assert verdicts(run_checks([check("a", well, needs=("elsewhere",))], context())) == {"a": "pass"}
+
+
+def test_the_observer_hears_each_once_as_it_comes(context):
+    heard = []
+    checks = [check("slow", lambda c: (time.sleep(0.3), passed("late"))[1]), check("quick", well), check("x", boom)]
+    run_checks(checks, context(), heard.append)
+    assert sorted(finding.id for finding in heard) == ["quick", "slow", "x"]
+    assert heard[-1].id == "slow"
+
+
+def test_a_check_of_the_plan_is_skipped_without_one(context):
+    findings = run_checks([check("p", boom, stage="plan")], context(plan=None))
+    assert verdicts(findings) == {"p": "skip"}
+
+
+def test_no_checks_no_findings(context):
+    assert run_checks([], context()) == ()
