@@ -40,10 +40,27 @@ LOCKS: dict[str, Lock] = {
     "open-webui-0.12.4.txt": Lock(
         what="Open WebUI with the Chroma server and client it was tested with; embeddings come from another server.",
         requirements=("open-webui==0.12.4", "chromadb==1.5.9", TORCH_CPU),
-        drop=tuple(
-            "accelerate av ctranslate2 faster-whisper mpmath networkx onnxruntime opencv-python-headless pyarrow "
-            "pyclipper rapidocr safetensors scikit-learn scipy sentence-transformers sentencepiece shapely sympy "
-            "torch transformers".split()
+        drop=(
+            "accelerate",
+            "av",
+            "ctranslate2",
+            "faster-whisper",
+            "mpmath",
+            "networkx",
+            "onnxruntime",
+            "opencv-python-headless",
+            "pyarrow",
+            "pyclipper",
+            "rapidocr",
+            "safetensors",
+            "scikit-learn",
+            "scipy",
+            "sentence-transformers",
+            "sentencepiece",
+            "shapely",
+            "sympy",
+            "torch",
+            "transformers",
         ),
         why="only in-process embedding, speech recognition and OCR use them, and none is imported at start",
     ),

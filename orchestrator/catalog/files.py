@@ -8,7 +8,7 @@ from typing import Any
 
 
 def read_text(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def read_yaml(name: str) -> dict[str, Any]:

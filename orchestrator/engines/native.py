@@ -91,7 +91,8 @@ class NativeEngine:
         return written
 
     def start_command(self) -> str:
-        return shlex.join(("supervisord", "-c", str(self.folder.rendered / CONFIGURATION)))
+        program = Path(sys.executable).with_name("supervisord")
+        return shlex.join((str(program), "-c", str(self.folder.rendered / CONFIGURATION)))
 
     def prepare(self, services: tuple[Service, ...], progress: Progress) -> None:
         for program in dict.fromkeys(service.program for service in services):

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.options import json_option, lock_option, recalled_spec_of, spec_options, stack_option
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orchestrator.operations.planning import Decided
+    from orchestrator.result import Result
+
+EPILOG = """\b
+Examples:
+  orchestrator up                                   the whole stack, decided from this machine
+  orchestrator up --dry-run                         only show the plan and what would change
+  orchestrator up --model ./my-model.gguf           a model of your own, no network needed
+  orchestrator up embed --engine native --json      the embedding server alone, for a script
+"""
+
+
+@click.command("up", epilog=EPILOG)
+@spec_options
+@stack_option
+@click.option("--dry-run", is_flag=True, help="Show the plan and what would change; change nothing.")
+@click.option("--replan", is_flag=True, help="Decide afresh instead of keeping the recorded plan.")
+@lock_option
+@json_option
+def command(as_json: bool, dry_run: bool, replan: bool, lock_timeout_s: float, **flags: Any) -> int:
+    """Bring a verified stack up.
+
+    Reads this machine, plans, starts, wires Open WebUI, and proves the vectors right before it says ready.
+    PRESET is rag (default), embed, ci, or the path of a YAML file. Run again, it does nothing where nothing changed;
+    a stack that is there keeps what it was asked for where no flag says otherwise.
+    """
+    from orchestrator.cli.output import finish
+    from orchestrator.cli.terminal import progress
+    from orchestrator.operations.up import UpRequest, rehearse, up
+
+    request = UpRequest(spec=recalled_spec_of(flags), replan=replan, lock_timeout_s=lock_timeout_s)
+    if dry_run:
+        decided, result = rehearse(request)
+        _show_plan(decided)
+        return finish(result, as_json, _view_changes)
+    with progress() as reporter:
+        result = up(request, reporter, _show_plan)
+    return finish(result, as_json, _view)
+
+
+def _show_plan(decided: Decided) -> None:
+    from rich.console import Console
+
+    from orchestrator.cli.plan_view import render_plan
+
+    Console(stderr=True, highlight=False).print(render_plan(decided.decision))
+
+
+def _view_changes(console: Console, result: Result) -> None:
+    console.print("\n[bold]What `up` would do[/]")
+    for change in result.data["changes"]:
+        console.print(f"  {change.action:7} {change.what}", soft_wrap=True)
+
+
+def _view(console: Console, result: Result) -> None:
+    from orchestrator.cli.output import show_findings
+    from orchestrator.cli.status import show_services
+
+    if result.findings:
+        console.print()
+        show_findings(console, result.findings)
+    show_services(console, result)
+    if not result.data["changed"]:
+        console.print("\n[green]Nothing to do:[/] the stack runs as planned, verified and unchanged.")
+        return
+    services = result.data["services"]
+    front = services.get("webui") or services["embeddings"]
+    console.print(f"\n[bold green]Ready[/]  {front['url']}")
+    console.print(f"  sign in with the e-mail and password in {result.data['credentials_file']}", soft_wrap=True)
+    console.print(f"  next: orchestrator status · verify · logs · down  (--stack {result.data['stack']})")

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import json_option, stack_option
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orchestrator.result import Result
+
+
+@click.command("verify", epilog="Example:  orchestrator verify --json")
+@stack_option
+@json_option
+def command(stack: str, as_json: bool) -> int:
+    """Prove on the running stack that the vectors are right and a document is found again."""
+    from orchestrator.cli.output import finish
+    from orchestrator.cli.terminal import progress
+    from orchestrator.operations.look import verify
+
+    with progress() as reporter:
+        result = verify(stack, reporter)
+    return finish(result, as_json, _view)
+
+
+def _view(console: Console, result: Result) -> None:
+    from orchestrator.cli.output import show_findings
+
+    show_findings(console, result.findings)
+    passed = sum(finding.verdict == "pass" for finding in result.findings)
+    console.print(f"\n{passed} of {len(result.findings)} passed")

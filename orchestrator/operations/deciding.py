@@ -1,0 +1,27 @@
+"""From a Spec and Facts to a Decision. Apart from `planning`, so that `plan` need not load what runs a stack."""
+
+from __future__ import annotations
+
+from orchestrator.facts.records import Facts
+from orchestrator.plan.records import Decision
+from orchestrator.plan.spec import Spec
+
+
+def decision_for(spec: Spec, facts: Facts) -> Decision:
+    """With the catalogue, the user's own model where one is named, and what earlier runs here measured."""
+    from orchestrator.catalog.gpus import cards
+    from orchestrator.catalog.models import models
+    from orchestrator.catalog.pins import load_pins
+    from orchestrator.operations.calibration import read_measurements
+    from orchestrator.plan.choose import choose
+
+    catalogue = models()
+    own = None
+    if spec.model is not None:
+        from orchestrator.facts.model_files import own_model
+
+        own = own_model(spec.model, {*catalogue, *(card.hf for card in catalogue.values() if card.hf), "auto"})
+    measured = () if facts.simulated else read_measurements()
+    # Only a card is ever looked up among the cards: without one their file (15 ms) need not be read.
+    known = cards() if facts.gpu.gpus else ()
+    return choose(spec, facts, catalogue, known, load_pins(), own=own, measured=measured)

@@ -1,0 +1,83 @@
+"""From a Spec to a Decision: the recorded one where nothing changed, else a fresh one from the machine's own facts."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.facts.records import Facts
+from orchestrator.operations.deciding import decision_for
+from orchestrator.operations.record import Intent, read_intent
+from orchestrator.plan.records import Decision
+from orchestrator.plan.spec import Spec
+from orchestrator.state import StackFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    intent: Intent
+    kept: bool
+    """The decision of an earlier `up`, because neither the request nor the pins changed."""
+    facts: Facts | None
+    """None where the decision was kept: nothing had to be read."""
+
+    @property
+    def decision(self) -> Decision:
+        return self.intent.decision
+
+
+def decide(spec: Spec, folder: StackFolder, *, replan: bool) -> Decided:
+    recorded = None if replan else read_intent(folder)
+    if recorded is not None and recorded.spec == spec and recorded.pins_hash == pins_hash():
+        return Decided(intent=recorded, kept=True, facts=None)
+    facts = facts_for(spec)
+    intent = Intent(
+        spec=spec,
+        decision=decision_for(spec, facts),
+        pins_hash=pins_hash(),
+        tool_version=version("orchestrator"),
+        decided_at=datetime.now(UTC),
+    )
+    return Decided(intent=intent, kept=False, facts=facts)
+
+
+def facts_for(spec: Spec) -> Facts:
+    from orchestrator.facts.read import read_facts
+
+    return read_facts(engine=spec.engine)
+
+
+def pins_hash() -> str:
+    from importlib.resources import files
+
+    folder = files("orchestrator.catalog")
+    content = (folder / "pins.toml").read_bytes() + (folder / "models.yaml").read_bytes()
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def refuse_dangerous_change(folder: StackFolder, decided: Decided) -> None:
+    """A stack with data keeps its engine (the data lives there) and its model (old vectors would become garbage)."""
+    before = read_intent(folder)
+    if before is None:
+        return
+    old, new = before.decision.plan, decided.decision.plan
+    fresh = (
+        "use another stack (--stack NAME), or remove this one with its data first: "
+        f"orchestrator down --stack {old.stack} --volumes"
+    )
+    if old.engine != new.engine:
+        raise OrchestratorError(
+            "engine_change",
+            f"stack {old.stack} lives on the {old.engine} engine and its data with it; the plan now says {new.engine}",
+            remedy=f"keep it with --engine {old.engine}; or {fresh}",
+        )
+    if (old.model, old.dimension) != (new.model, new.dimension) and new.roles != ("embeddings",):
+        raise OrchestratorError(
+            "model_change",
+            f"stack {old.stack} was indexed with {old.model} ({old.dimension} dimensions); "
+            f"{new.model} ({new.dimension}) would make every stored vector meaningless",
+            remedy=f"keep it with --model {old.model}; or {fresh}",
+        )
