@@ -14,7 +14,7 @@ from orchestrator.result import Finding
 
 def guard(stack: Stack, decided: Decided, progress: Progress) -> tuple[Finding, ...]:
     progress.step("check this machine")
-    facts = decided.facts or facts_for(decided.intent.spec)
+    facts = decided.facts or facts_for(decided.intent.spec, stack.folder)
     context = Context(
         spec=decided.intent.spec,
         facts=facts,

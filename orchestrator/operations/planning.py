@@ -33,7 +33,7 @@ def decide(spec: Spec, folder: StackFolder, *, replan: bool) -> Decided:
     recorded = None if replan else read_intent(folder)
     if recorded is not None and recorded.spec == spec and recorded.pins_hash == pins_hash():
         return Decided(intent=recorded, kept=True, facts=None)
-    facts = facts_for(spec)
+    facts = facts_for(spec, folder)
     intent = Intent(
         spec=spec,
         decision=decision_for(spec, facts),
@@ -44,10 +44,34 @@ def decide(spec: Spec, folder: StackFolder, *, replan: bool) -> Decided:
     return Decided(intent=intent, kept=False, facts=facts)
 
 
-def facts_for(spec: Spec) -> Facts:
+def facts_for(spec: Spec, folder: StackFolder) -> Facts:
     from orchestrator.facts.read import read_facts
 
-    return read_facts(engine=spec.engine)
+    return read_facts(engine=spec.engine, reclaimable_bytes=_held_by_this_stack(folder))
+
+
+def _held_by_this_stack(folder: StackFolder) -> dict[str, int]:
+    """What a running embedding server of this stack would give back: its memory is not taken by a stranger."""
+    try:
+        before = read_intent(folder)
+    except OrchestratorError:
+        before = None
+    if before is None:
+        return {}
+    from orchestrator.facts.usage import gpu_bytes, resident_bytes
+    from orchestrator.operations.stack import engine_of
+
+    plan = before.decision.plan
+    try:
+        running = engine_of(plan.engine, folder).observe()
+    except OrchestratorError:  # its engine does not answer: then nothing of it is counted
+        return {}
+    pid = next((each.pid for each in running if each.role == "embeddings" and each.pid), None)
+    if pid is None:
+        return {}
+    uuid = plan.device.uuid
+    held = {"host": resident_bytes(pid)} | ({uuid: gpu_bytes(pid, uuid)} if uuid else {})
+    return {where: count for where, count in held.items() if count}
 
 
 def pins_hash() -> str:

@@ -1,0 +1,77 @@
+"""Writes docs/checks.md from the records of the checks and probes: `python tools/checks_page.py`."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import orchestrator.doctor.checks
+import orchestrator.verify
+from orchestrator.doctor.check import Check
+from orchestrator.doctor.checks.network import port_check
+from orchestrator.verify.question import Question
+
+PAGE = Path(__file__).parents[1] / "docs" / "checks.md"
+
+HEAD = """# Checks and probes
+
+Made by `tools/checks_page.py` from the records in the code; a test holds the two together.
+
+A **check** looks at the machine, the plan or the stack's files. Those that a plan needs guard `orchestrator up`: one
+of severity *fail* stops it before anything is changed. A **probe** asks the running stack; `up` says ready, and
+`orchestrator verify` exits 0, only when none fails.
+
+Verdicts: pass, warn, fail, skip (it names the check that blocked it, or why it does not apply), error (the check itself
+could not look; never a pass), fixed.
+"""
+
+
+def modules_of(package: ModuleType) -> Iterator[ModuleType]:
+    for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        yield importlib.import_module(found.name)
+
+
+def checks() -> list[Check]:
+    found = [
+        value
+        for module in modules_of(orchestrator.doctor.checks)
+        for value in vars(module).values()
+        if isinstance(value, Check)
+    ]
+    return sorted([*found, port_check("webui")], key=lambda check: check.docs)
+
+
+def questions() -> list[Question]:
+    found = {
+        value.id: value
+        for module in modules_of(orchestrator.verify)
+        for value in vars(module).values()
+        if isinstance(value, Question)
+    }
+    return [found[key] for key in sorted(found)]
+
+
+def page() -> str:
+    parts = [HEAD, "## Checks\n", *map(_check, checks()), "## Probes\n", *map(_question, questions())]
+    return "\n".join(parts)
+
+
+def _check(check: Check) -> str:
+    anchor = check.docs.partition("#")[2]
+    family = f"{anchor}.<role>" if anchor != check.id else check.id
+    needs = f"\n- needs first: {', '.join(check.needs)}" if check.needs else ""
+    return (
+        f'<a id="{anchor}"></a>\n\n### {family}\n\n{check.question.replace("webui", "the service")}\n\n'
+        f"- reads: {'; '.join(check.reads)}\n- when it is bad: {check.severity}{needs}\n"
+    )
+
+
+def _question(question: Question) -> str:
+    return f'<a id="{question.id}"></a>\n\n### {question.id}\n\n{question.text}\n'
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
