@@ -41,6 +41,13 @@ def _rule(pattern: str, code: str, cause: str, remedy: str, *commands: str) -> R
 
 _VLLM = (
     _rule(
+        r"libnuma\.so\.1: cannot open shared object file|'_C' object has no attribute 'init_cpu_memory_env'",
+        "library_missing_numa",
+        "vLLM's CPU build needs libnuma, which this machine does not have",
+        "install it",
+        "sudo apt-get install libnuma1",
+    ),
+    _rule(
         r"KV cache is needed, which is larger than the available KV cache memory",
         "kv_cache_too_small",
         "the longest input does not fit in the memory that is left for vLLM's cache",

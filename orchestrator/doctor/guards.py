@@ -16,6 +16,7 @@ ALWAYS = (
     plan.CHUNK_LENGTH,
 )
 WITH_NATIVE = (host.ENVIRONMENTS_DISK,)
+WITH_VLLM_ON_THE_CPU = (host.LIBRARIES,)
 WITH_COMPOSE = (docker.CLI, docker.ACCESS, docker.DAEMON, docker.COMPOSE_VERSION, docker.DOCKER_DISK)
 WITH_A_CARD = (gpu.NVML, gpu.PRESENT, gpu.VRAM_FREE, gpu.COMPUTE_CAPABILITY)
 
@@ -25,6 +26,11 @@ def guards_of(planned: Plan) -> tuple[Check, ...]:
     return (
         *ALWAYS,
         *(WITH_COMPOSE if planned.engine == "compose" else WITH_NATIVE),
+        *(WITH_VLLM_ON_THE_CPU if _runs_vllm_here_on_the_cpu(planned) else ()),
         *(WITH_A_CARD if planned.device.kind == "gpu" else ()),
         *(network.port_check(role) for role in planned.roles),
     )
+
+
+def _runs_vllm_here_on_the_cpu(planned: Plan) -> bool:
+    return (planned.engine, planned.backend, planned.backend_build) == ("native", "vllm", "cpu")

@@ -79,7 +79,7 @@ def _works_in(process: psutil.Process, folder: Path) -> bool:
     import psutil
 
     try:
-        return Path(process.cwd()).is_relative_to(folder)
+        return Path(process.cwd()).is_relative_to(folder.resolve())
     except (psutil.Error, OSError):
         return False
 

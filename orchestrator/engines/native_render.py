@@ -97,6 +97,8 @@ def _script(folder: StackFolder, service: Service, needed: list[Needed], program
             Line(text=f"export {name}={shlex.quote(value)}", why=service.notes.get(name, ""))
             for name, value in service.environment.items()
         ],
+        "run_folder": shlex.quote(str(folder.path / "run")),
+        "pid_file": shlex.quote(str(folder.path / "run" / f"{service.role}.pid")),
         "needed": needed,
         "directory": shlex.quote(service.working_directory or str(folder.data / service.role)),
         "bin": shlex.quote(str(program.parent)) if program.is_absolute() else "",

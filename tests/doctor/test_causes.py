@@ -8,6 +8,8 @@ import pytest
 from orchestrator.doctor.causes import RULES, match_cause
 
 MEASURED = [
+    ("library_missing_numa", "AttributeError: '_OpNamespace' '_C' object has no attribute 'init_cpu_memory_env'"),
+    ("library_missing_numa", "ImportError: libnuma.so.1: cannot open shared object file: No such file or directory"),
     # embedding-servers.md 1.2, 1.5, 1.9
     ("kv_cache_too_small", "ValueError: To serve at least one request with the model's max seq len (32768), (0.06 GiB KV cache is needed, which is larger than the available KV cache memory (0.01 GiB). Based on the available memory, the estimated maximum model length is 3968. Try increasing `gpu_memory_utilization` (which also controls CPU memory on the CPU backend) or decreasing `max_model_len` when initializing the engine."),
     ("no_kv_memory", "ValueError: Available memory on node 0 (10.57/14.84 GiB) on kv cache allocation is less than requested memory for kv (-0.58/0.15 GiB). Reduce CPU memory used by other processes."),
@@ -108,7 +110,7 @@ REPORTED = [
     ("permission", "PermissionError: [Errno 13] Permission denied: '/data/chroma.sqlite3'"),
     ("read_only", "OSError: [Errno 30] Read-only file system: '/data'"),
     ("cannot_start", "INFO gave up: webui entered FATAL state, too many start retries too quickly"),
-    ("missing_library", "OSError: libnuma.so.1: cannot open shared object file: No such file or directory"),
+    ("library_missing_numa", "OSError: libnuma.so.1: cannot open shared object file: No such file or directory"),
     ("hub_no_such_repository", "OSError: maker/gone is not a local folder and is not a valid model identifier listed on 'https://huggingface.co/models'"),
     ("database_damaged", "sqlite3.DatabaseError: database disk image is malformed"),
     ("batch_below_length", "ValueError: max_num_batched_tokens (2048) is smaller than max_model_len (8192)."),

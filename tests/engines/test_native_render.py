@@ -16,7 +16,7 @@ from orchestrator.plan.records import Role
 from orchestrator.services.service import Health, Program, SecretEnv, Service
 from orchestrator.state import StackFolder
 
-SECRETS = {"key": "it's a secret", "file": "another"}
+SECRETS = {"key": "it's a secret"}
 
 
 def service(role: Role, **fields: object) -> Service:
@@ -117,21 +117,20 @@ def test_any_change_of_a_script_changes_its_program(folder: StackFolder) -> None
 
 
 def test_no_secret_is_rendered(folder: StackFolder) -> None:
-    texts = rendered(folder, service("webui", secret_files=("file",)))
+    texts = rendered(folder, service("webui"))
     assert not any(value in text for value in SECRETS.values() for text in texts.values())
 
 
 def test_secrets_go_to_files_that_the_script_sources(folder: StackFolder) -> None:
-    texts = secret_texts(folder, service("webui", secret_files=("file",)), SECRETS)
-    assert texts[folder.secrets / "file"] == "another"
+    texts = secret_texts(folder, service("webui"), SECRETS)
     shell = f'{texts[folder.secrets / "webui.env"]}\nprintf %s "$KEY"'
     assert subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True).stdout == SECRETS["key"]
 
 
 def test_a_changed_secret_changes_the_digest() -> None:
-    one = service("webui", secret_files=("file",))
+    one = service("webui")
     assert secrets_id(one, SECRETS) == secrets_id(one, dict(SECRETS))
-    assert secrets_id(one, SECRETS) != secrets_id(one, {**SECRETS, "file": "changed"})
+    assert secrets_id(one, SECRETS) != secrets_id(one, {"key": "changed"})
     with pytest.raises(OrchestratorError, match="needs the secret 'key'"):
         secrets_id(one, {})
 

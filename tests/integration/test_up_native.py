@@ -148,3 +148,30 @@ def test_two_ups_at_once_the_second_waits_and_says_for_whom(tool: Tool) -> None:
         assert str(first.pid) in second.stdout
     else:
         pytest.fail("the second `up` did not meet the first one's lock")
+
+
+def test_down_lets_a_running_ingest_end_and_leaves_no_process(tool: Tool, home: Path) -> None:
+    """SIGTERM in the middle of an ingest: Open WebUI gets its time, the embedding server stays until it is done."""
+    data = tool.json("status")["data"]
+    webui = data["services"]["webui"]["url"]
+    keys = dict(line.split("=", 1) for line in Path(data["credentials_file"]).read_text().splitlines())
+    bearer = {"Authorization": f"Bearer {keys['WEBUI_API_KEY']}"}
+    text = "\n\n".join(
+        f"Paragraph {n}: the harbour master wrote {n * 7} into the log of ship {n % 31}." for n in range(2500)
+    )
+    uploaded = httpx.post(
+        f"{webui}/api/v1/files/",
+        files={"file": ("log.txt", text.encode(), "text/plain")},
+        headers=bearer,
+        timeout=60,
+    ).json()
+    status_url = f"{webui}/api/v1/files/{uploaded['id']}/process/status"
+    assert httpx.get(status_url, headers=bearer, timeout=30).json()["status"] in ("pending", "processing")
+    time.sleep(2)
+
+    assert tool.json("down")["data"]["removed_data"] is False
+    assert processes_of(home / "stacks/default") == []
+
+    assert tool.json("up")["data"]["changed"] is True
+    assert httpx.get(status_url, headers=bearer, timeout=30).json()["status"] == "completed"
+    httpx.delete(f"{webui}/api/v1/files/{uploaded['id']}", headers=bearer, timeout=60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import tempfile
@@ -26,6 +27,8 @@ ENVIRONMENT_BYTES = {
 archive, tree and build of llama-server 0.3. Estimate: the CUDA build of vLLM. engines/environments.py asks the same."""
 WHOLE = ".complete.json"
 """An environment that has it is installed; one without is an interrupted install."""
+NUMA = "libnuma.so.1"
+"""Measured: without it vLLM 0.32.0's CPU worker dies with `'_C' object has no attribute 'init_cpu_memory_env'`."""
 MOVE = "free some space, or keep everything on a larger disk: export ORCHESTRATOR_HOME=/path/there"
 
 
@@ -140,6 +143,28 @@ def _size_under(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
 
 
+def libraries(_context: Context) -> Answer:
+    try:
+        ctypes.CDLL(NUMA)
+    except OSError as error:
+        return bad(
+            str(error),
+            f"vLLM's CPU build does not start without {NUMA}",
+            "install it, or plan another backend (--backend llamacpp with a GGUF file)",
+            "sudo apt-get install libnuma1",
+        )
+    return passed(f"{NUMA} loads")
+
+
+LIBRARIES = Check(
+    id="host.libraries",
+    area="host",
+    question="Are the system libraries there that the planned programs load?",
+    reads=("libnuma.so.1, loaded",),
+    severity="fail",
+    stage="plan",
+    answer=libraries,
+)
 RAM = Check(
     id="host.ram",
     area="host",
