@@ -60,7 +60,7 @@ def _show_plan(decided: Decided) -> None:
 def _view_changes(console: Console, result: Result) -> None:
     console.print("\n[bold]What `up` would do[/]")
     for change in result.data["changes"]:
-        console.print(f"  {change.action:7} {change.what}", soft_wrap=True)
+        console.print(f"  {change.action:9} {change.what}", soft_wrap=True)
 
 
 def _view(console: Console, result: Result) -> None:

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
@@ -19,7 +19,7 @@ from orchestrator.engines.compose_mounts import refuse_links_that_lead_out
 from orchestrator.engines.compose_place import compose_place
 from orchestrator.engines.compose_render import DEFINITION, block_of, compose_file, project_of
 from orchestrator.engines.compose_secrets import secret_files, secrets_hash
-from orchestrator.engines.engine import RenderedFile, Running
+from orchestrator.engines.engine import Change, RenderedFile, Running
 from orchestrator.engines.waves import waves_of
 from orchestrator.errors import EXIT_INTERRUPTED, OrchestratorError
 from orchestrator.plan.records import EngineName, Plan, Role
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ComposeEngine", "resolve_digests"]
 
-Change = Literal["none", "create", "recreate", "start", "remove"]
 TAIL_LINES = 25
 
 

@@ -14,6 +14,7 @@ from orchestrator.progress import Progress
 from orchestrator.services.place import Place
 from orchestrator.services.service import Service
 
+Change = Literal["none", "create", "recreate", "start", "remove"]
 RunState = Literal["absent", "starting", "running", "restarting", "exited"]
 
 
@@ -68,6 +69,9 @@ class Engine(Protocol):
 
         Interrupted at any point, the next call resumes.
         """
+
+    def changes(self, services: tuple[Service, ...], secrets: Mapping[str, str]) -> dict[Role, Change]:
+        """What `apply` would do to each service. Reads only."""
 
     def apply(
         self,

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.engines import leftovers, supervisord
-from orchestrator.engines.engine import RenderedFile, Running, RunState
+from orchestrator.engines.engine import Change, RenderedFile, Running, RunState
 from orchestrator.engines.logs import follow, last_lines
 from orchestrator.engines.native_programs import executable_of, prepare_program
-from orchestrator.engines.native_render import CONFIGURATION, native_files
+from orchestrator.engines.native_render import CONFIGURATION, native_files, script_path
 from orchestrator.engines.native_secrets import SECRETS_VARIABLE, secret_texts, secrets_id
 from orchestrator.engines.supervisord import ProcessState, Supervised, Supervisord
 from orchestrator.engines.supervisord_log import Past, pasts_of, service_pids_of
@@ -98,6 +98,17 @@ class NativeEngine:
         for program in dict.fromkeys(service.program for service in services):
             prepare_program(program, progress)
 
+    def changes(self, services: tuple[Service, ...], secrets: Mapping[str, str]) -> dict[Role, Change]:
+        running = {each.role: each for each in self.observe()}
+        scripts = {
+            file.path: file.text for file in native_files(self.folder, services, self.supervisord.socket, executable_of)
+        }
+        wanted: dict[Role, Change] = {
+            s.role: self._change(s, scripts[script_path(s.role)], running.get(s.role), secrets) for s in services
+        }
+        gone: dict[Role, Change] = dict.fromkeys(running.keys() - wanted.keys(), "remove")
+        return wanted | gone
+
     def apply(
         self,
         services: tuple[Service, ...],
@@ -155,6 +166,15 @@ class NativeEngine:
         (self.folder.path / "run" / "supervisord.pid").unlink(missing_ok=True)
         if volumes and self.folder.data.exists():
             shutil.rmtree(self.folder.data)
+
+    def _change(self, service: Service, script: str, seen: Running | None, secrets: Mapping[str, str]) -> Change:
+        written = self.folder.rendered / script_path(service.role)
+        if not written.exists():
+            return "create"
+        if seen is None or seen.state != "running" or seen.pid is None:
+            return "start"
+        same_secrets = _started_with(seen.pid) in (None, secrets_id(service, secrets))
+        return "none" if same_secrets and written.read_text(encoding="utf-8") == script else "recreate"
 
     def _ensure_runs(self, service: Service, secrets_now: str, progress: Progress) -> None:
         program = self.supervisord.programs()[service.role]

@@ -6,26 +6,31 @@ from typing import Literal
 
 import msgspec
 
-from orchestrator.engines.engine import RenderedFile, Running
+from orchestrator.engines.engine import Change, RenderedFile
 from orchestrator.operations.ready import not_ready
 from orchestrator.operations.record import proves, read_proof
 from orchestrator.operations.secrets import read_secrets
 from orchestrator.operations.stack import Stack
 from orchestrator.operations.wiring import drift
+from orchestrator.plan.records import Role
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     what: str
-    action: Literal["create", "update", "start", "keep"]
+    action: Literal["create", "update", "keep", "recreate", "start", "remove"]
 
 
-def changes_of(stack: Stack) -> tuple[Change, ...]:
+def changes_of(stack: Stack) -> tuple[Step, ...]:
     """Files and services, as they are now against as the plan wants them."""
-    running = {r.role: r for r in stack.engine.observe()}
-    files = [Change(what=f"file {file.path}", action=_file_action(stack, file)) for file in stack.files]
+    files = [Step(what=f"file {file.path}", action=_file_action(stack, file)) for file in stack.files]
+    secrets = read_secrets(stack.folder)
+    actions: dict[Role, Change] = (
+        stack.engine.changes(stack.services, secrets) if secrets else dict.fromkeys(stack.plan.roles, "create")
+    )
+    names = {service.role: service.name for service in stack.services}
     services = [
-        Change(what=f"service {service.name}", action=_service_action(running.get(service.role)))
-        for service in stack.services
+        Step(what=f"service {names.get(role, role)}", action="keep" if action == "none" else action)
+        for role, action in actions.items()
     ]
     return (*files, *services)
 
@@ -52,7 +57,3 @@ def _file_action(stack: Stack, file: RenderedFile) -> Literal["create", "update"
     except FileNotFoundError:
         return "create"
     return "keep" if same else "update"
-
-
-def _service_action(running: Running | None) -> Literal["start", "keep"]:
-    return "keep" if running is not None and running.state == "running" else "start"

@@ -118,6 +118,21 @@ def test_a_second_up_does_nothing_in_under_three_seconds(tool: Tool) -> None:
     assert took_s < 3
 
 
+def test_a_dry_run_says_what_would_change_and_changes_nothing(tool: Tool) -> None:
+    pids = {role: service["pid"] for role, service in tool.json("status")["data"]["services"].items()}
+    began = time.monotonic()
+    kept = tool.json("up", "--dry-run")["data"]
+    took_s = time.monotonic() - began
+    assert kept["kept"] is True
+    assert {change["action"] for change in kept["changes"]} == {"keep"}
+    assert took_s < 1.5  # a second in the terms, on a machine that does nothing else
+    other = tool.json("up", "--dry-run", "--port", "webui=3055")["data"]["changes"]
+    actions = {change["what"]: change["action"] for change in other}
+    assert actions["service open-webui"] == "recreate"
+    assert actions["service chroma"] == "keep"
+    assert {role: service["pid"] for role, service in tool.json("status")["data"]["services"].items()} == pids
+
+
 def test_a_drifted_open_webui_is_repaired_by_wire_alone(tool: Tool) -> None:
     assert tool.json("wire")["data"]["changed"] == []
     data = tool.json("status")["data"]
