@@ -16,10 +16,12 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("native_up")]
 
 
 def processes_of(stack_folder: Path) -> list[psutil.Process]:
+    """By the mark in the environment, or by the working folder: vLLM's engine overwrites its environment."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get("ORCHESTRATOR_STACK") == str(stack_folder):
+            marked = process.environ().get("ORCHESTRATOR_STACK") == str(stack_folder)
+            if marked or Path(process.cwd()).is_relative_to(stack_folder):
                 found.append(process)
         except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
             continue
