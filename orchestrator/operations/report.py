@@ -1,4 +1,4 @@
-"""The running stack as data: the shapes of `status --json` that scripts rely on (docs/json.md)."""
+"""The running stack as data: the shapes of `status --json` that scripts rely on."""
 
 from __future__ import annotations
 

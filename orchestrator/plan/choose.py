@@ -251,7 +251,7 @@ def _decided_by(spec: Spec) -> dict[str, str]:
 def _throughput(situation: Situation, candidate: Candidate, fit: Fit, catalogue: Mapping[str, Model]) -> Throughput:
     spec = situation.spec
     gpu = candidate.gpu
-    why = "no peak is known for this processor: measure it with `orchestrator bench`"
+    why = "no peak is known for this processor"
     if gpu is not None:
         why = f"{gpu.name} is not in the catalogue, and NVML does not tell its units and clock"
     return judge(

@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from orchestrator.engines import llamacpp_build
+from orchestrator.progress import Silent
 from tests.integration.conftest import Tool
 from tests.integration.test_up_native import processes_of
 
@@ -153,6 +155,46 @@ def test_a_server_that_cannot_start_shows_its_last_lines(tool: Tool, gguf: Path,
     assert error["evidence"] or error["message"]
     assert error["remedy"]
     tool.json("down", "--stack", "broken")
+
+
+def wrapped(folder: Path, command: str) -> dict[str, str]:
+    """An environment whose PATH has a `llama-server` that does this: the machine's own program comes first."""
+    folder.mkdir()
+    (folder / "llama-server").write_text(f"#!/bin/sh\n{command}\n")
+    (folder / "llama-server").chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+def test_a_flag_that_the_server_does_not_know_is_named(tool: Tool, gguf: Path, tmp_path: Path) -> None:
+    """As an older llama-server on PATH would refuse one of ours: the real program, given a flag it does not have."""
+    real = llamacpp_build.build(Silent()) / "bin/llama-server"
+    envelope = tool.json(
+        *("up", "embed", "--stack", "flag", "--engine", "native", "--backend", "llamacpp"),
+        *("--model", str(gguf), "--port", f"embeddings={free_port()}"),
+        exit_code=1,
+        env=wrapped(tmp_path / "bin", f'exec {real} "$@" --no-such-flag'),
+    )
+    tool.json("down", "--stack", "flag", "--volumes", "--yes")
+    assert envelope["error"]["code"] == "start_failed"
+    assert "--no-such-flag" in envelope["error"]["evidence"]
+    assert envelope["data"]["cause"] == "bad_flag"
+
+
+def test_a_missing_library_is_named(tool: Tool, gguf: Path, tmp_path: Path) -> None:
+    """The real program without the libraries that stand beside it."""
+    real = llamacpp_build.build(Silent()) / "bin/llama-server"
+    lonely = tmp_path / "lonely-server"
+    lonely.write_bytes(real.read_bytes())
+    lonely.chmod(0o755)
+    envelope = tool.json(
+        *("up", "embed", "--stack", "library", "--engine", "native", "--backend", "llamacpp"),
+        *("--model", str(gguf), "--port", f"embeddings={free_port()}"),
+        exit_code=1,
+        env=wrapped(tmp_path / "bin", f'exec {lonely} "$@"'),
+    )
+    tool.json("down", "--stack", "library", "--volumes", "--yes")
+    assert envelope["error"]["code"] == "start_failed"
+    assert envelope["data"]["cause"] == "missing_library"
 
 
 def test_a_refused_download_is_named_and_leaves_nothing_running(tool: Tool, tmp_path: Path) -> None:
