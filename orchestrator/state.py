@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -131,7 +131,9 @@ def write_whole(path: Path, content: bytes | str, mode: int = 0o644) -> None:
 
 
 @contextmanager
-def locked(folder: StackFolder, command: str, *, wait_s: float, waiting: object = None) -> Iterator[None]:
+def locked(
+    folder: StackFolder, command: str, *, wait_s: float, waiting: Callable[[str], None] | None = None
+) -> Iterator[None]:
     """One writer at a time. Waits up to `wait_s`; then says who holds the lock.
 
     The lock is the kernel's (released when the holder dies, also by SIGKILL); the note beside it only names the holder.
@@ -145,7 +147,7 @@ def locked(folder: StackFolder, command: str, *, wait_s: float, waiting: object 
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        if callable(waiting):
+        if waiting is not None:
             waiting(_holder(note))
         try:
             lock.acquire(timeout=wait_s)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import json_option, stack_option
+from orchestrator.cli.options import json_option, lock_option, stack_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
 @click.command("verify", epilog="Example:  orchestrator verify --json")
 @stack_option
+@lock_option
 @json_option
-def command(stack: str, as_json: bool) -> int:
+def command(stack: str, lock_timeout_s: float, as_json: bool) -> int:
     """Prove on the running stack that the vectors are right and a document is found again."""
     from orchestrator.cli.output import finish
     from orchestrator.cli.terminal import progress
     from orchestrator.operations.look import verify
 
     with progress() as reporter:
-        result = verify(stack, reporter)
+        result = verify(stack, reporter, lock_timeout_s=lock_timeout_s)
     return finish(result, as_json, _view)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from orchestrator.operations.alone import alone
 from orchestrator.operations.record import read_intent
 from orchestrator.operations.stack import engine_of
 from orchestrator.plan.records import EngineName
 from orchestrator.progress import Progress
 from orchestrator.result import Result
-from orchestrator.state import StackFolder, locked
+from orchestrator.state import StackFolder
 
 
 def down(name: str, progress: Progress, *, volumes: bool, lock_timeout_s: float) -> Result:
@@ -15,7 +16,7 @@ def down(name: str, progress: Progress, *, volumes: bool, lock_timeout_s: float)
     folder = StackFolder(name)
     if not folder.path.exists():
         return Result(command="down", data={"stack": name, "stopped": [], "removed_data": False})
-    with locked(folder, "down", wait_s=lock_timeout_s, waiting=lambda holder: progress.step(f"waiting for {holder}")):
+    with alone(folder, "down", lock_timeout_s, progress):
         engine_name = _engine_name(folder)
         if engine_name is None:
             return Result(command="down", data={"stack": name, "stopped": [], "removed_data": False})

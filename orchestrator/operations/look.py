@@ -6,6 +6,7 @@ import msgspec
 
 from orchestrator.doctor.causes import match_cause
 from orchestrator.errors import EXIT_OK, EXIT_VERDICT
+from orchestrator.operations.alone import alone
 from orchestrator.operations.failure import redact
 from orchestrator.operations.proving import examine
 from orchestrator.operations.report import stack_data
@@ -15,7 +16,7 @@ from orchestrator.operations.wiring import rewire
 from orchestrator.plan.records import Role
 from orchestrator.progress import Progress
 from orchestrator.result import Result
-from orchestrator.state import StackFolder, locked
+from orchestrator.state import StackFolder
 
 
 def status(name: str) -> Result:
@@ -24,10 +25,12 @@ def status(name: str) -> Result:
     return Result(command="status", data=data, exit_code=EXIT_OK if healthy else EXIT_VERDICT)
 
 
-def verify(name: str, progress: Progress) -> Result:
+def verify(name: str, progress: Progress, *, lock_timeout_s: float) -> Result:
+    """Under the stack's lock: a second run would take this one's traces for leftovers and remove them."""
     stack = existing_stack(name)
-    progress.step("verify the vectors")
-    findings = examine(stack, progress)
+    with alone(StackFolder(name), "verify", lock_timeout_s, progress):
+        progress.step("verify the vectors")
+        findings = examine(stack, progress)
     wrong = any(finding.verdict in ("fail", "error") for finding in findings)
     return Result(
         command="verify",
@@ -39,7 +42,7 @@ def verify(name: str, progress: Progress) -> Result:
 
 def wire(name: str, progress: Progress, *, lock_timeout_s: float) -> Result:
     stack = existing_stack(name)
-    with locked(StackFolder(name), "wire", wait_s=lock_timeout_s):
+    with alone(StackFolder(name), "wire", lock_timeout_s, progress):
         progress.step("wire Open WebUI")
         report = rewire(stack, progress)
     changed = [msgspec.to_builtins(change) for change in report.changed]

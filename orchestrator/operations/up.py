@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orchestrator.operations.alone import alone
 from orchestrator.operations.calibration import record_measurement
 from orchestrator.operations.changes import changes_of, is_settled
 from orchestrator.operations.guard import guard
@@ -19,7 +20,7 @@ from orchestrator.operations.wiring import rewire
 from orchestrator.plan.spec import Spec
 from orchestrator.progress import Progress
 from orchestrator.result import Finding, Result
-from orchestrator.state import StackFolder, locked
+from orchestrator.state import StackFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class UpRequest:
 def up(request: UpRequest, progress: Progress, show: Callable[[Decided], None]) -> Result:
     """Bring the stack up, wire it and prove it. `show` is given the plan as soon as it is decided."""
     folder = StackFolder(request.spec.stack)
-    with locked(folder, "up", wait_s=request.lock_timeout_s, waiting=_waiting(progress)):
+    with alone(folder, "up", request.lock_timeout_s, progress):
         progress.step("plan")
         decided = decide(request.spec, folder, replan=request.replan)
         stack = stack_of(decided.decision.plan, folder)
@@ -88,10 +89,6 @@ def _start(stack: Stack, progress: Progress) -> None:
 
 def _embeddings_pid(stack: Stack) -> int | None:
     return next((running.pid for running in stack.engine.observe() if running.role == "embeddings"), None)
-
-
-def _waiting(progress: Progress) -> Callable[[str], None]:
-    return lambda holder: progress.step(f"{holder} is at work on this stack; waiting for it to end")
 
 
 def _result(stack: Stack, decided: Decided, *, findings: tuple[Finding, ...], changed: bool) -> Result:
