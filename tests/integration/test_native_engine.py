@@ -416,16 +416,15 @@ def answers(service: Service) -> bool:
 
 
 @pytest.fixture
-def chroma_program() -> Callable[[], Path]:
-    """Of `ORCHESTRATOR_TEST_WEBUI_ENV`, else of the environment that `make up` installed."""
+def chroma_program(request: pytest.FixtureRequest) -> Callable[[], Path]:
+    """Of `ORCHESTRATOR_TEST_WEBUI_ENV`, else of the environment that `make up` installs."""
 
     def find() -> Path:
         from orchestrator.engines.environments import environment_folder
 
         given = os.environ.get("ORCHESTRATOR_TEST_WEBUI_ENV")
-        folder = Path(given) if given else environment_folder("open-webui")
-        if not (folder / "bin" / "chroma").exists():
-            pytest.skip(f"no Chroma at {folder}: run `make up` or set ORCHESTRATOR_TEST_WEBUI_ENV")
-        return folder / "bin" / "chroma"
+        if given is None:
+            request.getfixturevalue("native_up")
+        return (Path(given) if given else environment_folder("open-webui")) / "bin" / "chroma"
 
     return find
