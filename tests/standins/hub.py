@@ -68,21 +68,22 @@ def running(hub: StandInHub):
                 if revision not in ("main", COMMIT):
                     return self._answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
                 return self._answer(200, json.dumps(hub.listing()).encode(), {"Content-Type": "application/json"})
-            prefix = f"/{hub.repository}/resolve/{COMMIT}/"
-            if path.startswith(prefix) and path[len(prefix) :] in hub.files:
-                return self._file(path[len(prefix) :])
+            resolved = re.fullmatch(rf"/{hub.repository}/resolve/(main|{COMMIT})/(.+)", path)
+            if resolved and resolved[2] in hub.files:
+                return self._file(resolved[2])
             return self._answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
 
         def _file(self, name: str) -> None:
             content = hub.served.get(name, hub.files[name])
-            asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
-            start = int(asked[1]) if asked and hub.resumable else 0
-            body = content[start:]
-            headers = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
+            asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "") if hub.resumable else None
+            start, last = (int(asked[1]), int(asked[2] or len(content))) if asked else (0, len(content))
+            body = content[start : last + 1]
+            partial = len(body) < len(content)
+            headers = {"Content-Range": f"bytes {start}-{start + len(body) - 1}/{len(content)}"} if partial else {}
             limit = hub.break_after.pop(name, None)
             if limit is None:
-                return self._answer(206 if start else 200, body, headers)
-            self._answer(206 if start else 200, body, headers, only=limit)
+                return self._answer(206 if partial else 200, body, headers)
+            self._answer(206 if partial else 200, body, headers, only=limit)
             self.close_connection = True
             self.connection.close()
             return None
