@@ -1,4 +1,4 @@
-"""Where pip, as it is configured here, looks for packages. Read from pip's own files and variables, without pip."""
+"""Where pip, as it is configured here, looks for packages. Read from pip's own files and variables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 
-PUBLIC_INDEX = "https://pypi.org/simple"
 SECTIONS = ("global", "download", "install")
 """Later ones win for `pip install`, as in pip."""
 
@@ -30,11 +29,22 @@ def pip_settings(environment: Mapping[str, str] = os.environ) -> PipSettings:
         if name.startswith("PIP_") and value:
             options[name.removeprefix("PIP_").lower().replace("_", "-")] = value
     no_index = options.get("no-index", "").lower() in {"1", "true", "yes", "on"}
-    indexes = () if no_index else (options.get("index-url", PUBLIC_INDEX), *options.get("extra-index-url", "").split())
+    index = options.get("index-url") or default_index()
+    indexes = () if no_index else (*([index] if index else ()), *options.get("extra-index-url", "").split())
     return PipSettings(
         indexes=indexes,
         find_links=tuple(options.get("find-links", "").split()),
     )
+
+
+def default_index() -> str | None:
+    """The one that pip itself was built to ask; None in an environment without pip."""
+    try:
+        from pip._internal.models.index import PyPI
+    except ImportError:
+        return None
+    address: str = PyPI.simple_url
+    return address
 
 
 def _files(environment: Mapping[str, str]) -> list[Path]:

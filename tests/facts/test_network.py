@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.facts import network
 from orchestrator.facts.network import ask, knock, read_sources
-from orchestrator.facts.pip_settings import pip_settings
+from orchestrator.facts.pip_settings import default_index, pip_settings
 
 PIP_OFF = {"PIP_CONFIG_FILE": "/dev/null"}
 
@@ -106,4 +106,4 @@ def test_pip_settings_as_pip_reads_them(tmp_path):
     assert pip_settings(environ).indexes[0] == "https://a/simple"
     assert pip_settings(environ).indexes[-2:] == ("https://b/simple", "https://c/simple")
     assert pip_settings(environ | {"PIP_INDEX_URL": "https://d/simple"}).indexes[0] == "https://d/simple"
-    assert pip_settings(environ | {"PIP_CONFIG_FILE": "/dev/null"}).indexes == ("https://pypi.org/simple",)
+    assert pip_settings(environ | {"PIP_CONFIG_FILE": "/dev/null"}).indexes == (default_index(),)

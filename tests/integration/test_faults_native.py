@@ -157,6 +157,10 @@ def test_a_server_that_cannot_start_shows_its_last_lines(tool: Tool, gguf: Path,
     tool.json("down", "--stack", "broken")
 
 
+def supervisords_of(configuration: str) -> list[psutil.Process]:
+    return [process for process in psutil.process_iter(["cmdline"]) if configuration in (process.info["cmdline"] or [])]
+
+
 def wrapped(folder: Path, command: str) -> dict[str, str]:
     """An environment whose PATH has a `llama-server` that does this: the machine's own program comes first."""
     folder.mkdir()
@@ -252,5 +256,8 @@ def test_render_runs_without_this_tool(tool: Tool, gguf: Path, tmp_path: Path) -
 
         wait_until(probe, 30)
     finally:
-        for process in processes_of(out):
+        # Nothing of ours stops it: the supervisord that the user started is the user's.
+        configuration = str(out / "rendered/supervisord.conf")
+        for process in [*supervisords_of(configuration), *processes_of(out)]:
             process.kill()
+    assert supervisords_of(configuration) == []
