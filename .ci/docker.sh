@@ -45,8 +45,9 @@ install_compose() {
 
 start_engine() {
     local stale=/var/run/docker.pid
-    # Left by a daemon that was killed; dockerd refuses it when the number belongs to some process by now.
-    [ "$(cat "/proc/$(cat $stale 2>/dev/null)/comm" 2>/dev/null)" = dockerd ] || rm -f $stale
+    # Left by a daemon that was killed; dockerd refuses it when the number belongs to some process by now. A killed one
+    # that nobody has reaped still has a number and a name, but no program.
+    [[ $(readlink "/proc/$(cat $stale 2>/dev/null)/exe") == */dockerd ]] || rm -f $stale
     setsid nohup dockerd >>"$LOG" 2>&1 </dev/null &
     local deadline=$((SECONDS + START_SECONDS)) pid=$!
     until engine_answers; do
