@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
@@ -31,5 +32,5 @@ def _view(console: Console, result: Result) -> None:
     from orchestrator.cli.output import show_findings
 
     show_findings(console, result.findings)
-    passed = sum(finding.verdict == "pass" for finding in result.findings)
-    console.print(f"\n{passed} of {len(result.findings)} passed")
+    counts = Counter(finding.verdict for finding in result.findings)
+    console.print("\n" + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
