@@ -21,7 +21,7 @@ import msgspec
 
 from orchestrator.catalog.pins import PackagePin, load_pins
 from orchestrator.engines.environments import MARKER, is_installed, make_environment, need_free, one_at_a_time
-from orchestrator.engines.pip import INSTALL_VARIABLE, Job, pip_environment, run_side_by_side
+from orchestrator.engines.pip import INSTALL_VARIABLE, Job, bytes_under, pip_environment, run_side_by_side
 from orchestrator.errors import OrchestratorError
 from orchestrator.progress import Progress
 from orchestrator.state import environments_folder, write_whole
@@ -173,7 +173,7 @@ def _archive(work: Path, pin: PackagePin, progress: Progress) -> Path:
             },
             work,
             workers=1,
-            look=lambda: progress.advance("llama.cpp: downloaded", _bytes_of(work), None, "bytes"),
+            look=lambda: progress.advance("llama.cpp: downloaded", bytes_under(work, _is_archive), None, "bytes"),
         )
         (own / name).replace(archive)
         for abandoned in (*work.glob("download-*"), work / "tmp", work / "backend", work / "pip"):
@@ -259,11 +259,5 @@ def _belongs(kind: str, path: Path) -> bool:
     return path.name in CONVERTER if kind == "share" else path.name == TARGET or ".so" in path.name
 
 
-def _bytes_of(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*.tar.gz"):
-        try:
-            total += path.stat().st_size
-        except OSError:
-            continue
-    return total
+def _is_archive(name: str) -> bool:
+    return name.endswith(".tar.gz")

@@ -138,3 +138,15 @@ def _finish(one: Running) -> None:
     if one.process.returncode != 0:
         raise refusal(output)
     one.job.then()
+
+
+def bytes_under(folder: Path, counts: Callable[[str], bool]) -> int:
+    """Of the files whose names count. They and their folders come and go while pip works: `os.walk` passes over what
+
+    has gone, `Path.rglob` raises (seen: FileNotFoundError for one of pip's temporary folders)."""
+    total = 0
+    for place, _folders, names in os.walk(folder):
+        for name in filter(counts, names):
+            with suppress(OSError):
+                total += (Path(place) / name).stat().st_size
+    return total

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 
 from orchestrator.engines.locks import Lock, Requirement
-from orchestrator.engines.pip import Job, kill_abandoned, pip_environment, run_side_by_side
+from orchestrator.engines.pip import Job, bytes_under, kill_abandoned, pip_environment, run_side_by_side
 from orchestrator.errors import OrchestratorError
 from orchestrator.progress import Progress
 
@@ -85,7 +83,7 @@ class _Download:
     def _tell(self) -> None:
         total = len(self.lock.requirements)
         self.progress.advance(f"{self.lock.name}: packages downloaded", self.kept, total)
-        self.progress.advance(f"{self.lock.name}: downloaded", _bytes_under(self.folder), None, "bytes")
+        self.progress.advance(f"{self.lock.name}: downloaded", bytes_under(self.folder, _has_come_down), None, "bytes")
 
 
 def _is_elsewhere(wanted: Requirement, lock: Lock) -> bool:
@@ -125,11 +123,5 @@ def _sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _bytes_under(folder: Path) -> int:
-    """Files and folders come and go while we look: `os.walk` passes over what has gone, `rglob` raises."""
-    total = 0
-    for place, _folders, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                total += (Path(place) / name).stat().st_size if not name.endswith(".log") else 0
-    return total
+def _has_come_down(name: str) -> bool:
+    return not name.endswith(".log")
