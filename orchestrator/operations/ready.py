@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 
 from orchestrator.engines.engine import Running
 from orchestrator.errors import OrchestratorError
@@ -71,7 +72,8 @@ def _unlisted(stack: Stack, secrets: Mapping[str, str]) -> str | None:
         stack.url("embeddings"), secrets["embeddings_api_key"], stack.plan.served_name, timeout_s=PROBE_TIMEOUT_S
     )
     try:
-        models = client.models()
+        with closing(client):
+            models = client.models()
     except OrchestratorError as error:
         return error.message
     listed = stack.plan.served_name in models
