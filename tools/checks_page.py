@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-import orchestrator.doctor.checks
 import orchestrator.verify
+from orchestrator.doctor.catalogue import CHECKS
 from orchestrator.doctor.check import Check
-from orchestrator.doctor.checks.network import port_check
 from orchestrator.verify.question import Question
 
 PAGE = Path(__file__).parents[1] / "docs" / "checks.md"
@@ -35,13 +34,8 @@ def modules_of(package: ModuleType) -> Iterator[ModuleType]:
 
 
 def checks() -> list[Check]:
-    found = [
-        value
-        for module in modules_of(orchestrator.doctor.checks)
-        for value in vars(module).values()
-        if isinstance(value, Check)
-    ]
-    return sorted([*found, port_check("webui")], key=lambda check: check.docs)
+    """One of each family: the three ports share a section."""
+    return sorted({check.docs: check for check in CHECKS}.values(), key=lambda check: check.docs)
 
 
 def questions() -> list[Question]:
@@ -64,9 +58,14 @@ def _check(check: Check) -> str:
     family = f"{anchor}.<role>" if anchor != check.id else check.id
     needs = f"\n- needs first: {', '.join(check.needs)}" if check.needs else ""
     return (
-        f'<a id="{anchor}"></a>\n\n### {family}\n\n{check.question.replace("webui", "the service")}\n\n'
+        f'<a id="{anchor}"></a>\n\n### {family}\n\n{_plain(check)}\n\n'
         f"- reads: {'; '.join(check.reads)}\n- when it is bad: {check.severity}{needs}\n"
     )
+
+
+def _plain(check: Check) -> str:
+    """A family asks the same of each role."""
+    return check.question.replace(check.id.rpartition(".")[2], "the service") if check.anchor else check.question
 
 
 def _question(question: Question) -> str:

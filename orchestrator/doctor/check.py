@@ -27,6 +27,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     remedy: Remedy = Remedy()
 
 
+class Fix(msgspec.Struct, frozen=True, kw_only=True):
+    """What `doctor --fix` may do by itself: safe, reversible, and possible without root. All else is only printed."""
+
+    text: str
+    """What it does, printed before it does it."""
+    apply: Callable[[Context], None]
+
+
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     area: Area
@@ -42,6 +50,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = 5.0
     stage: Stage = "host"
     """host: needs nothing of ours (`doctor --pre`); plan: needs a plan; stack: needs a running stack."""
+    fix: Fix | None = None
     anchor: str = ""
     """Where the page explains it; the id, except for a family of checks."""
 

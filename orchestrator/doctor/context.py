@@ -29,6 +29,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     facts: Facts
     plan: Plan | None = None
     folder: StackFolder | None = None
+    offline: bool = False
+    """Ask nothing beyond this machine; what would have to is skipped and says so."""
     running: tuple[OwnService, ...] = ()
     """This stack's own services as its engine sees them now: what they hold is not taken by a stranger."""
 

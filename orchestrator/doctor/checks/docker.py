@@ -180,3 +180,4 @@ DOCKER_DISK = Check(
     stage="plan",
     answer=docker_disk,
 )
+CHECKS = (CLI, ACCESS, DAEMON, COMPOSE_VERSION, DOCKER_DISK)

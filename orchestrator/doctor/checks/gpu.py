@@ -143,3 +143,4 @@ COMPUTE_CAPABILITY = Check(
     stage="plan",
     answer=compute_capability,
 )
+CHECKS = (NVML, PRESENT, VRAM_FREE, COMPUTE_CAPABILITY)

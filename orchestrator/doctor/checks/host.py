@@ -208,3 +208,4 @@ CACHE_WRITE = Check(
     severity="fail",
     answer=cache_write,
 )
+CHECKS = (LIBRARIES, RAM, CGROUP, MODELS_DISK, ENVIRONMENTS_DISK, CACHE_WRITE)

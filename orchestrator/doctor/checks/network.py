@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import subprocess
+from typing import get_args
 
 import msgspec
 
@@ -157,3 +158,6 @@ def _name(pid: int) -> str:
         return str(psutil.Process(pid).name())
     except psutil.Error:
         return ""
+
+
+CHECKS = tuple(port_check(role) for role in get_args(Role))

@@ -75,3 +75,4 @@ CHUNK_LENGTH = Check(
     stage="plan",
     answer=chunk_length,
 )
+CHECKS = (FIT, CHUNK_LENGTH)

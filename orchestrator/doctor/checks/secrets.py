@@ -50,3 +50,4 @@ SECRET_MODES = Check(
     severity="warn",
     answer=secret_modes,
 )
+CHECKS = (SECRET_MODES,)
