@@ -109,7 +109,9 @@ class _Run:
 
 def _answer(check: Check, context: Context) -> Answer:
     if check.stage != "host" and context.plan is None:
-        return Answer(verdict="skip", reason="there is no plan yet")
+        return Answer(verdict="skip", reason=context.no_plan)
+    if check.stage == "stack" and context.stack is None:
+        return Answer(verdict="skip", reason=f"no stack named {context.spec.stack} runs here")
     return check.answer(context)
 
 

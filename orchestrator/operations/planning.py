@@ -44,10 +44,10 @@ def decide(spec: Spec, folder: StackFolder, *, replan: bool) -> Decided:
     return Decided(intent=intent, kept=False, facts=facts)
 
 
-def facts_for(spec: Spec, folder: StackFolder) -> Facts:
+def facts_for(spec: Spec, folder: StackFolder, *, offline: bool = False) -> Facts:
     from orchestrator.facts.read import read_facts
 
-    return read_facts(engine=spec.engine, reclaimable_bytes=_held_by_this_stack(folder))
+    return read_facts(offline=offline, engine=spec.engine, reclaimable_bytes=_held_by_this_stack(folder))
 
 
 def _held_by_this_stack(folder: StackFolder) -> dict[str, int]:

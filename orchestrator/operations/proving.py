@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orchestrator.errors import OrchestratorError
 from orchestrator.operations.secrets import read_secrets
 from orchestrator.operations.stack import Stack
@@ -27,12 +29,17 @@ def prove(stack: Stack, progress: Progress) -> tuple[Finding, ...]:
 
 
 def examine(stack: Stack, progress: Progress) -> tuple[Finding, ...]:
-    secrets = read_secrets(stack.folder)
-    addresses = Addresses(
+    return run_verification(stack.plan, addresses_of(stack), keys_of(read_secrets(stack.folder)), progress)
+
+
+def addresses_of(stack: Stack) -> Addresses:
+    return Addresses(
         embeddings=stack.url("embeddings"),
         webui=stack.url("webui") if stack.has("webui") else None,
         vectors=stack.url("vectors") if stack.has("vectors") else None,
         embeddings_from_webui=stack.embeddings_url_for_webui if stack.has("webui") else None,
     )
-    keys = Keys(embeddings=secrets["embeddings_api_key"], webui=secrets["webui_api_key"])
-    return run_verification(stack.plan, addresses, keys, progress)
+
+
+def keys_of(secrets: Mapping[str, str]) -> Keys:
+    return Keys(embeddings=secrets.get("embeddings_api_key", ""), webui=secrets.get("webui_api_key", ""))

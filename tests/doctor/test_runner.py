@@ -169,3 +169,9 @@ def test_a_check_of_the_plan_is_skipped_without_one(context):
 
 def test_no_checks_no_findings(context):
     assert run_checks([], context()) == ()
+
+
+def test_a_check_of_the_stack_is_skipped_without_one(context):
+    (finding,) = run_checks([check("s", boom, stage="stack")], context())
+    assert finding.verdict == "skip"
+    assert finding.reason == "no stack named default runs here"
