@@ -119,6 +119,47 @@ class Series:
     value: np.ndarray[Any, Any]
 
 
+class Goal(msgspec.Struct, frozen=True, kw_only=True):
+    """What the run was asked to prove. Each None is not asked for."""
+
+    docs_per_s: float | None = None
+    tokens_per_doc: float | None = None
+    """The length that `docs_per_s` is meant for (a preset's target); None: whatever length was sent."""
+    p95_ms: float | None = None
+    max_errors: float = 0.0
+    """Share of the measured requests that may fail."""
+
+
+class MeasuredPeak(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plain matrix product reached on this very device."""
+
+    tflops: float
+    dtype: str
+    basis: str
+    """Library, size of the matrices, threads."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The physics of one device, model and type; None is unknown, never a guess."""
+
+    weights_flops_per_token: float | None = None
+    """2 x the weights that a token passes through."""
+    attention_flops: float = 0.0
+    """Times the square of a document's tokens."""
+    peak_tflops: float | None = None
+    """The data sheet's, dense, for the type that the backend computes in."""
+    peak_basis: str = ""
+    """Which peak, or why none is known."""
+    realistic: float | None = None
+    """Share of the peak that published runs reach."""
+    weight_passes_per_s: float | None = None
+    """Memory bandwidth over the weights' bytes: every batch reads all weights once."""
+    batched_tokens: int = 0
+    advice: tuple[str, ...] = ()
+    """What would reach the goal where the ceiling lies below it."""
+    measured: MeasuredPeak | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """One measurement, whole: what `bench report RUN` reads back."""
@@ -136,5 +177,15 @@ class Run:
     wrongs: tuple[Wrong, ...] = ()
     telemetry: tuple[Series, ...] = ()
     fingerprint: dict[str, Any] = field(default_factory=dict)
+    goal: Goal = field(default_factory=Goal)
+    limits: Limits = field(default_factory=Limits)
     notes: tuple[str, ...] = ()
     """What a reader of the result must know: the server does not tell its tokens, vectors came as JSON numbers, ..."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """Runs that differ in their load only, in the order in which they were made."""
+
+    points: tuple[Run, ...]
+    started_at: str
