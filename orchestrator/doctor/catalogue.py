@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from orchestrator.doctor.check import Check
-from orchestrator.doctor.checks import docker, gpu, host, network, plan, secrets
+from orchestrator.doctor.checks import disk, docker, gpu, host, network, plan, secrets
 
 CHECKS: tuple[Check, ...] = (
     *host.CHECKS,
+    *disk.CHECKS,
     *gpu.CHECKS,
     *docker.CHECKS,
     *network.CHECKS,

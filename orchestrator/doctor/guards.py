@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from orchestrator.doctor.check import Check
-from orchestrator.doctor.checks import docker, gpu, host, network, plan, secrets
+from orchestrator.doctor.checks import disk, docker, gpu, host, network, plan, secrets
 from orchestrator.plan.records import Plan
 
 ALWAYS = (
+    host.SYSTEM,
     host.RAM,
     host.CGROUP,
-    host.MODELS_DISK,
-    host.CACHE_WRITE,
+    disk.INODES,
+    disk.MODELS_DISK,
+    disk.CACHE_WRITE,
     secrets.SECRET_MODES,
     plan.FIT,
     plan.CHUNK_LENGTH,
 )
-WITH_NATIVE = (host.ENVIRONMENTS_DISK,)
-WITH_VLLM_ON_THE_CPU = (host.LIBRARIES,)
+WITH_NATIVE = (host.C_LIBRARY, disk.ENVIRONMENTS_DISK, disk.CACHE_EXEC)
+WITH_VLLM_ON_THE_CPU = (host.PROCESSOR,)
+WITH_VLLM_HERE_ON_THE_CPU = (host.LIBRARIES,)
 WITH_COMPOSE = (docker.CLI, docker.ACCESS, docker.DAEMON, docker.COMPOSE_VERSION, docker.DOCKER_DISK)
 WITH_A_CARD = (gpu.NVML, gpu.PRESENT, gpu.VRAM_FREE, gpu.COMPUTE_CAPABILITY)
 
@@ -26,11 +29,12 @@ def guards_of(planned: Plan) -> tuple[Check, ...]:
     return (
         *ALWAYS,
         *(WITH_COMPOSE if planned.engine == "compose" else WITH_NATIVE),
-        *(WITH_VLLM_ON_THE_CPU if _runs_vllm_here_on_the_cpu(planned) else ()),
+        *(WITH_VLLM_ON_THE_CPU if _runs_vllm_on_the_cpu(planned) else ()),
+        *(WITH_VLLM_HERE_ON_THE_CPU if _runs_vllm_on_the_cpu(planned) and planned.engine == "native" else ()),
         *(WITH_A_CARD if planned.device.kind == "gpu" else ()),
         *(network.port_check(role) for role in planned.roles),
     )
 
 
-def _runs_vllm_here_on_the_cpu(planned: Plan) -> bool:
-    return (planned.engine, planned.backend, planned.backend_build) == ("native", "vllm", "cpu")
+def _runs_vllm_on_the_cpu(planned: Plan) -> bool:
+    return (planned.backend, planned.backend_build) == ("vllm", "cpu")

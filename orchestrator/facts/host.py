@@ -138,6 +138,12 @@ def _physical_cores(root: Path) -> int | None:
     return len(pairs) or None
 
 
+def processor_flags(root: Path = Path("/")) -> frozenset[str]:
+    """What an x86 processor can do (avx2, avx512f, ...); empty where the kernel does not list it so (ARM)."""
+    found = re.search(r"^flags\s*:\s*(.*)$", _text(root / "proc/cpuinfo"), re.MULTILINE)
+    return frozenset(found[1].split()) if found else frozenset()
+
+
 def _distribution(root: Path) -> str:
     match = re.search(r'^PRETTY_NAME="?([^"\n]*)"?', _text(root / "etc/os-release"), re.MULTILINE)
     return match[1] if match else "unknown"

@@ -131,12 +131,27 @@ def ask(url: str, timeout_s: float) -> Reach:
     request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "orchestrator"})  # noqa: S310
     try:
         with opener.open(request, timeout=timeout_s) as response:
-            status = response.status
+            status, date = response.status, response.headers.get("Date")
     except urllib.error.HTTPError as error:
-        status = error.code
+        status, date = error.code, error.headers.get("Date")
     except (OSError, ValueError) as error:
         return Reach(reachable=False, reason=f"{host}: {_short(getattr(error, 'reason', error))}")
-    return Reach(reachable=status in ANSWERS, reason=f"{host} answered {status}", latency_ms=_since(begin))
+    return Reach(
+        reachable=status in ANSWERS,
+        reason=f"{host} answered {status}",
+        latency_ms=_since(begin),
+        clock_ahead_s=_clock_ahead(date),
+    )
+
+
+def _clock_ahead(date: str | None) -> float | None:
+    """Of this machine against the date that an answer carries; such a date has whole seconds."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return round(time.time() - parsedate_to_datetime(date or "").timestamp(), 1)
+    except ValueError:
+        return None
 
 
 def _since(begin: float) -> float:

@@ -136,6 +136,8 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     """What answered, or why not, in a few words."""
     latency_ms: float | None = None
+    clock_ahead_s: float | None = None
+    """How far this machine's clock is ahead of the answer's date, to the second; None where none was told."""
 
 
 class SourceFacts(msgspec.Struct, frozen=True, kw_only=True):

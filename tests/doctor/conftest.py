@@ -1,5 +1,8 @@
 """A healthy machine and a plan for it; each test breaks one thing."""
 
+import os
+import subprocess
+
 import msgspec
 import pytest
 
@@ -67,3 +70,24 @@ def context(tmp_path, monkeypatch):
         return Context(**fields)
 
     return make
+
+
+@pytest.fixture
+def mounted(tmp_path):
+    """`mounted("-t", "tmpfs", "-o", "noexec", "none")` → a folder on a real mount of that kind."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount")
+    points = []
+
+    def mount(*words):
+        point = tmp_path / f"mount{len(points)}"
+        point.mkdir()
+        done = subprocess.run(["mount", *words, str(point)], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            pytest.skip(f"this machine does not mount that: {done.stderr.strip()}")
+        points.append(point)
+        return point
+
+    yield mount
+    for point in points:
+        subprocess.run(["umount", "-l", str(point)], check=True)

