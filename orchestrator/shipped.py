@@ -1,4 +1,4 @@
-"""Where the files that ship beside the code stand: `stacks/` and `templates/`, in a checkout or inside the wheel."""
+"""Where the files that ship beside the code stand (`stacks/`, `templates/`, `schemas/`): checkout or wheel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 
-def shipped_folder(name: Literal["stacks", "templates"]) -> Path:
+def shipped_folder(name: Literal["stacks", "templates", "schemas"]) -> Path:
     """The folder in an installed wheel (`orchestrator/_stacks`), else at the top of the checkout."""
     package = Path(__file__).parent
     installed = package / f"_{name}"

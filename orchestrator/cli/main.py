@@ -20,6 +20,8 @@ COMMANDS: dict[str, str] = {
     "logs": "The last log lines of each service, with matched causes.",
     "wire": "Set Open WebUI as the plan says, read back, compare.",
     "render": "Write the stack's plain files and leave; they run without this tool.",
+    "init": "Write a commented orchestrator.yaml for this machine.",
+    "config": "Show what holds here and who set it; print the JSON Schema.",
     "lock": "Resolve the pinned images to digests, which `up` then uses.",
     "completion": "Print the completion script for bash, zsh or fish.",
 }

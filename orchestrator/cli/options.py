@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
-from orchestrator.errors import usage_error
-from orchestrator.plan.spec import Spec
+if TYPE_CHECKING:
+    from orchestrator.operations.request import Asked, Request
+    from orchestrator.plan.spec import Spec
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 ROLES = ("webui", "embeddings", "vectors")
-UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
 class Size(click.ParamType[int]):
@@ -25,10 +26,12 @@ class Size(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", value)
-        if not match or match[2].lower() not in UNITS:
-            self.fail(f"{value!r} is not a size; write for example 11GiB or 900MB", param, ctx)
-        return int(float(match[1]) * UNITS[match[2].lower()])
+        from orchestrator.configuration.kinds import SIZE_EXAMPLE, size_of
+
+        size = size_of(value)
+        if size is None:
+            self.fail(f"{value!r} is not a size; {SIZE_EXAMPLE}", param, ctx)
+        return size
 
 
 class Port(click.ParamType[tuple[str, int]]):
@@ -52,8 +55,8 @@ def json_option(function: F) -> F:
 def stack_option(function: F) -> F:
     return click.option(
         "--stack",
-        default="default",
-        show_default=True,
+        default=_stack_of_here,
+        show_default="what orchestrator.yaml here names, else default",
         envvar="ORCHESTRATOR_STACK_NAME",
         help="Which stack.",
     )(function)
@@ -72,6 +75,11 @@ def lock_option(function: F) -> F:
 
 SPEC_OPTIONS = (
     click.argument("preset", required=False),
+    click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        help="A configuration file; else orchestrator.yaml in the working directory is read where there is one.",
+    ),
     click.option("--model", help="Catalogue id, hub repository, path of a folder or .gguf, or `auto`."),
     click.option("--backend", type=click.Choice(["auto", "vllm", "ollama", "llamacpp"]), help="Embedding server."),
     click.option("--engine", type=click.Choice(["auto", "compose", "native"]), help="What runs the services."),
@@ -97,30 +105,36 @@ def spec_options(function: F) -> F:
 
 def spec_of(flags: dict[str, Any]) -> Spec:
     """The Spec from what `spec_options` and `stack_option` collected; removes those keys from `flags`."""
-    from orchestrator.operations.request import load_spec
+    from orchestrator.operations.request import request
 
-    return load_spec(*_request_of(flags))
-
-
-def recalled_spec_of(flags: dict[str, Any]) -> Spec:
-    """The same for `up`: a stack that is there keeps what it was asked for where no flag says otherwise."""
-    from orchestrator.operations.request import recalled_spec
-
-    return recalled_spec(*_request_of(flags))
+    return request(asked_of(flags)).spec
 
 
-def _request_of(flags: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
-    docs, tokens = flags.pop("docs_per_s"), flags.pop("tokens_per_doc")
-    target = {"docs_per_s": docs, "tokens_per_doc": tokens}
-    overrides = {
-        "stack": flags.pop("stack"),
-        "ports": dict(flags.pop("ports")),
-        "target": {key: value for key, value in target.items() if value is not None},
-    }
-    preset = flags.pop("preset")
-    for key in Spec.__struct_fields__:
-        if key in flags:
-            overrides[key] = flags.pop(key)
-    if overrides.get("model") == "":
-        raise usage_error("--model", "", "is empty", "leave it out to let the plan decide")
-    return preset, overrides
+def recalled_of(flags: dict[str, Any]) -> Request:
+    """The same for `up`: a stack that is there keeps what it was asked for where nothing says otherwise."""
+    from orchestrator.operations.request import recalled
+
+    return recalled(asked_of(flags))
+
+
+def asked_of(flags: dict[str, Any]) -> Asked:
+    from orchestrator.configuration.keys import BY_PATH
+    from orchestrator.operations.request import Asked
+
+    given: dict[str, Any] = {f"ports.{role}": port for role, port in flags.pop("ports")}
+    given |= {f"target.{name}": flags.pop(name) for name in ("docs_per_s", "tokens_per_doc")}
+    given["stack"] = _said(flags.pop("stack"))
+    given |= {key: flags.pop(key) for key in list(flags) if key in BY_PATH}
+    return Asked(flags=given, preset=flags.pop("preset"), config=flags.pop("config"))
+
+
+def _said(stack: str) -> str | None:
+    """`--stack` where it was written; its default and its variable are laid under the file and over it elsewhere."""
+    source = click.get_current_context().get_parameter_source("stack")
+    return stack if source is ParameterSource.COMMANDLINE else None
+
+
+def _stack_of_here() -> str:
+    from orchestrator.operations.request import stack_named_here
+
+    return stack_named_here()

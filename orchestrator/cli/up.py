@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import json_option, lock_option, recalled_spec_of, spec_options, stack_option
+from orchestrator.cli.options import json_option, lock_option, recalled_of, spec_options, stack_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,14 +32,16 @@ def command(as_json: bool, dry_run: bool, replan: bool, lock_timeout_s: float, *
     """Bring a verified stack up.
 
     Reads this machine, plans, starts, wires Open WebUI, and proves the vectors right before it says ready.
-    PRESET is rag (default), embed, ci, or the path of a YAML file. Run again, it does nothing where nothing changed;
-    a stack that is there keeps what it was asked for where no flag says otherwise.
+    PRESET is rag (default), embed, ci, or the path of a YAML file; without one, orchestrator.yaml in the working
+    directory is read. Run again, it does nothing where nothing changed; a stack that is there keeps what it was asked
+    for where nothing says otherwise.
     """
     from orchestrator.cli.output import finish
     from orchestrator.cli.terminal import progress
     from orchestrator.operations.up import UpRequest, rehearse, up
 
-    request = UpRequest(spec=recalled_spec_of(flags), replan=replan, lock_timeout_s=lock_timeout_s)
+    recalled = recalled_of(flags)
+    request = UpRequest(spec=recalled.spec, asked=recalled.asked, replan=replan, lock_timeout_s=lock_timeout_s)
     if dry_run:
         decided, result = rehearse(request)
         _show_plan(decided)

@@ -29,13 +29,15 @@ class Decided:
         return self.intent.decision
 
 
-def decide(spec: Spec, folder: StackFolder, *, replan: bool) -> Decided:
+def decide(spec: Spec, folder: StackFolder, *, replan: bool, asked: tuple[str, ...] = ()) -> Decided:
+    """`asked`: the keys that flags asked for, remembered for the next `up`."""
     recorded = None if replan else read_intent(folder)
     if recorded is not None and recorded.spec == spec and recorded.pins_hash == pins_hash():
         return Decided(intent=recorded, kept=True, facts=None)
     facts = facts_for(spec, folder)
     intent = Intent(
         spec=spec,
+        asked=asked,
         decision=decision_for(spec, facts),
         pins_hash=pins_hash(),
         tool_version=version("orchestrator"),

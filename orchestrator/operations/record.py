@@ -22,6 +22,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for and decided."""
 
     spec: Spec
+    asked: tuple[str, ...] | None = None
+    """Keys of the spec that flags asked for; None in a plan of a version that did not tell."""
     decision: Decision
     pins_hash: str
     tool_version: str

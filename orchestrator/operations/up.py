@@ -26,6 +26,8 @@ from orchestrator.state import StackFolder
 @dataclass(frozen=True, kw_only=True)
 class UpRequest:
     spec: Spec
+    asked: tuple[str, ...] = ()
+    """Keys that flags asked for (operations/request.py): the next `up` recalls them."""
     replan: bool = False
     lock_timeout_s: float = 600.0
 
@@ -35,7 +37,7 @@ def up(request: UpRequest, progress: Progress, show: Callable[[Decided], None]) 
     folder = StackFolder(request.spec.stack)
     with alone(folder, "up", request.lock_timeout_s, progress):
         progress.step("plan")
-        decided = decide(request.spec, folder, replan=request.replan)
+        decided = decide(request.spec, folder, replan=request.replan, asked=request.asked)
         stack = stack_of(decided.decision.plan, folder)
         if decided.kept and is_settled(stack):
             return _result(stack, decided, findings=(), changed=False)
@@ -53,7 +55,7 @@ def up(request: UpRequest, progress: Progress, show: Callable[[Decided], None]) 
 def rehearse(request: UpRequest) -> tuple[Decided, Result]:
     """`up --dry-run`: the plan and what would change. Writes nothing."""
     folder = StackFolder(request.spec.stack)
-    decided = decide(request.spec, folder, replan=request.replan)
+    decided = decide(request.spec, folder, replan=request.replan, asked=request.asked)
     stack = stack_of(decided.decision.plan, folder)
     return decided, Result(command="up", data={**decided_data(decided), "changes": changes_of(stack)})
 

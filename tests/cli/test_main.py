@@ -40,7 +40,8 @@ def test_every_verb_loads_and_has_help_with_an_example(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "completion"])
 def test_every_verb_takes_json(name: str) -> None:
     command = import_module(f"orchestrator.cli.{name}").command
-    assert any("--json" in parameter.opts for parameter in command.params)
+    for one in command.commands.values() if isinstance(command, click.Group) else [command]:
+        assert any("--json" in parameter.opts for parameter in one.params)
 
 
 def test_help_names_every_verb_without_loading_it(tmp_path: Path) -> None:

@@ -48,6 +48,11 @@ def test_it_is_the_wheel_that_runs(installed: Path, tmp_path: Path) -> None:
     assert where.startswith(str(installed))
 
 
+def test_the_schema_is_inside(installed: Path, tmp_path: Path) -> None:
+    shipped = (installed / "orchestrator/_schemas/orchestrator.schema.json").read_text()
+    assert run(installed, tmp_path, "config", "schema").stdout == shipped
+
+
 @pytest.mark.parametrize("engine", ["native", "compose"])
 def test_a_dry_run_plans_and_renders(installed: Path, tmp_path: Path, engine: str) -> None:
     """The preset, the catalogue, the locks and the templates are all read."""
