@@ -16,7 +16,7 @@ from orchestrator.operations.failure import redact
 from orchestrator.operations.planning import facts_for, pins_hash
 from orchestrator.operations.proving import addresses_of, keys_of
 from orchestrator.operations.record import Intent, read_intent
-from orchestrator.operations.request import load_spec
+from orchestrator.operations.request import Asked, request
 from orchestrator.operations.secrets import ensure_secrets, read_secrets
 from orchestrator.operations.stack import Stack, stack_of
 from orchestrator.operations.wiring import rewire
@@ -103,7 +103,7 @@ def view_of(stack: Stack, intent: Intent) -> StackView:
 
 
 def _of_no_stack(folder: StackFolder, *, offline: bool, thorough: bool) -> Context:
-    spec = load_spec(None, {"stack": folder.name})
+    spec = request(Asked(flags={"stack": folder.name})).spec
     facts = facts_for(spec, folder, offline=offline)
     context = Context(spec=spec, facts=facts, folder=folder, offline=offline, thorough=thorough)
     stack = _planned(spec, facts, folder)
