@@ -39,13 +39,15 @@ def checks() -> list[Check]:
 
 
 def questions() -> list[Question]:
+    """Those that only `verify` asks: the others are checks, and stand among them."""
     found = {
         value.id: value
         for module in modules_of(orchestrator.verify)
         for value in vars(module).values()
         if isinstance(value, Question)
     }
-    return [found[key] for key in sorted(found)]
+    asked_by_doctor = {check.id for check in CHECKS}
+    return [found[key] for key in sorted(found.keys() - asked_by_doctor)]
 
 
 def page() -> str:

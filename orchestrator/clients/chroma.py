@@ -10,6 +10,9 @@ from orchestrator.clients.http import Http
 
 DATABASE = "/api/v2/tenants/default_tenant/databases/default_database"
 PAGE = 1000
+SERVER_VERSION = "1.0.0"
+"""What the pinned chromadb 1.5.9 answers at /api/v2/version (measured): the version of its server, not of the package.
+"""
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +36,16 @@ class ChromaClient:
         self.base_url = self._http.base_url
 
     def heartbeat(self) -> bool:
-        return "nanosecond heartbeat" in self._http.ask("GET", "/api/v2/heartbeat", timeout_s=5.0)
+        answer = self._http.call("GET", "/api/v2/heartbeat", timeout_s=5.0)
+        return answer.ok and "nanosecond heartbeat" in (answer.body or ())
+
+    def version(self) -> str:
+        return str(self._http.ask("GET", "/api/v2/version", timeout_s=5.0))
+
+    def old_version(self) -> str | None:
+        """Of a server from before API v2 (0.5 and older); None where none answers. 1.x answers 410 there."""
+        answer = self._http.call("GET", "/api/v1/version", timeout_s=5.0)
+        return str(answer.body) if answer.ok and answer.body else None
 
     def collections(self) -> tuple[Collection, ...]:
         found: list[Collection] = []

@@ -3,7 +3,23 @@
 from __future__ import annotations
 
 from orchestrator.doctor.check import Check
-from orchestrator.doctor.checks import disk, docker, gpu, host, network, plan, secrets
+from orchestrator.doctor.checks import (
+    chroma,
+    disk,
+    docker,
+    drift,
+    embedder,
+    gpu,
+    host,
+    model,
+    network,
+    plan,
+    round_trip,
+    secrets,
+    stack,
+    versions,
+    webui,
+)
 
 CHECKS: tuple[Check, ...] = (
     *host.CHECKS,
@@ -12,5 +28,13 @@ CHECKS: tuple[Check, ...] = (
     *docker.CHECKS,
     *network.CHECKS,
     *secrets.CHECKS,
+    *model.CHECKS,
     *plan.CHECKS,
+    *drift.CHECKS,
+    *stack.CHECKS,
+    *versions.CHECKS,
+    *embedder.CHECKS,
+    *chroma.CHECKS,
+    *webui.CHECKS,
+    *round_trip.CHECKS,
 )

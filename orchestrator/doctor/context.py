@@ -43,7 +43,8 @@ class StackView(msgspec.Struct, frozen=True, kw_only=True):
     plan_is_current: bool
     """False: the pins of this version are not those that the stack was planned with, so `up` would plan anew."""
     addresses: Addresses
-    keys: Keys
+    keys: Callable[[], Keys]
+    """As they are now: setting Open WebUI again can make a new one."""
     desired: Settings | None
     """How Open WebUI is to be set; None where the stack has none."""
     observe: Callable[[], tuple[Running, ...]]

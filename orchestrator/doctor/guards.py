@@ -15,6 +15,7 @@ ALWAYS = (
     disk.CACHE_WRITE,
     secrets.SECRET_MODES,
     plan.FIT,
+    plan.UTILISATION,
     plan.CHUNK_LENGTH,
 )
 WITH_NATIVE = (host.C_LIBRARY, disk.ENVIRONMENTS_DISK, disk.CACHE_EXEC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.engines.compose_docker import explanation_of
+from orchestrator.engines.compose_docker import connect, explanation_of
 from orchestrator.engines.engine import Running, RunState
 from orchestrator.errors import OrchestratorError
 from orchestrator.plan.records import Role
@@ -56,6 +56,24 @@ def running_of(client: DockerClient, role: Role, container: Container) -> Runnin
         healthy=None if health in (None, "none", "starting") else health == "healthy",
         image_id=container.attrs.get("Image"),
     )
+
+
+def last_probe(name: str) -> str:
+    """What the health check of this container last printed; for an `unhealthy` that gives no reason."""
+    from docker.errors import DockerException
+
+    try:
+        health = connect().containers.get(name).attrs["State"].get("Health") or {}
+    except DockerException as error:
+        return explanation_of(error)
+    log = health.get("Log") or [{}]
+    return f"exit {log[-1].get('ExitCode')}: {str(log[-1].get('Output', '')).strip()[-300:]}"
+
+
+def mounts_of(name: str) -> dict[str, tuple[str, str]]:
+    """Path in the container → (volume or bind, its name or the host's path), as the engine mounted them."""
+    mounts = connect().containers.get(name).attrs["Mounts"]
+    return {each["Destination"]: (each["Type"], each.get("Name") or each.get("Source", "")) for each in mounts}
 
 
 def sweep(client: DockerClient, project: str, *, volumes: bool) -> None:

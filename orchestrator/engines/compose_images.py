@@ -10,6 +10,7 @@ import msgspec
 
 from orchestrator.engines.compose_docker import connect, explanation_of
 from orchestrator.errors import OrchestratorError
+from orchestrator.plan.records import Role
 from orchestrator.progress import Progress
 from orchestrator.services.service import Service
 from orchestrator.state import StackFolder, write_whole
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 DONE = ("Download complete", "Pull complete", "Already exists", "Extracting", "Verifying Checksum")
+
+
+class RunningImage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a container runs, and what the reference that it was made from names now. None: the engine has none."""
+
+    role: Role
+    reference: str
+    runs: str | None
+    names: str | None
 
 
 def read_digests(folder: StackFolder) -> dict[str, str]:
@@ -120,3 +130,29 @@ def _pull_failed(reference: str, evidence: str) -> OrchestratorError:
         "(docker save, docker load), or run the stack without Docker: --engine native",
         evidence=evidence,
     )
+
+
+def running_images(references: Mapping[Role, str], containers: Mapping[Role, str]) -> tuple[RunningImage, ...]:
+    client = connect()
+    return tuple(
+        RunningImage(
+            role=role,
+            reference=references[role],
+            runs=client.containers.get(container).attrs["Image"],
+            names=image_id(client, references[role]),
+        )
+        for role, container in containers.items()
+    )
+
+
+def tag_of(container: str) -> str:
+    """Of the image that this container was made from, without a digest."""
+    reference = str(connect().containers.get(container).attrs["Config"]["Image"])
+    return reference.partition("@")[0].rpartition(":")[2]
+
+
+def package_in(container: str, package: str) -> str | None:
+    """The version of a Python package inside a running container; None where it is not installed there."""
+    asked = ["python3", "-c", f"from importlib.metadata import version; print(version({package!r}))"]
+    done: Any = connect().containers.get(container).exec_run(asked)  # typed for every combination of its options
+    return str(done.output.decode(errors="replace")).strip() if done.exit_code == 0 else None

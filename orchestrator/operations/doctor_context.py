@@ -24,6 +24,7 @@ from orchestrator.plan.records import Role
 from orchestrator.plan.spec import Spec
 from orchestrator.progress import Silent
 from orchestrator.state import StackFolder, locked
+from orchestrator.verify.run import Keys
 from orchestrator.wiring.settings import desired_settings
 
 FIX_WAIT_S = 30.0
@@ -71,6 +72,9 @@ def view_of(stack: Stack, intent: Intent) -> StackView:
     def redacted(text: str) -> str:
         return redact(text, secrets.values())
 
+    def keys() -> Keys:
+        return keys_of(read_secrets(folder))
+
     def logs(role: Role, lines: int) -> list[str]:
         return [redacted(line) for line in stack.engine.logs(role, lines)]
 
@@ -91,7 +95,7 @@ def view_of(stack: Stack, intent: Intent) -> StackView:
         files=stack.files,
         plan_is_current=intent.pins_hash == pins_hash(),
         addresses=addresses_of(stack),
-        keys=keys_of(secrets),
+        keys=keys,
         desired=desired,
         observe=stack.engine.observe,
         logs=logs,

@@ -22,6 +22,7 @@ TAIL_SHARE = 8
 """The last eighth of the text differs between the two: who cuts more than that gives them one vector."""
 SAME = 1 - 1e-6
 ROUNDS = 6
+PINNED = "run the pinned version of the embedding server"
 
 Count = Callable[[int], int]
 
@@ -52,7 +53,8 @@ def probe_long(plan: Plan, embeddings: EmbeddingsClient) -> Finding:
     limit = plan.max_length
     size = words_for(limit, _counter(embeddings))
     if size is None:
-        return LONG.failed(f"no text of exactly {limit} tokens found", "the server's token counts are not plausible")
+        reason = "the server's token counts are not plausible"
+        return LONG.failed(f"no text of exactly {limit} tokens found", reason, PINNED, "orchestrator up")
     answer = embeddings.ask_embed([words(size)])
     if not answer.ok:
         return LONG.failed(
@@ -81,7 +83,8 @@ def _judged_beyond(limit: int, same: float, beyond: Answer, embeddings: Embeddin
     try:
         embeddings.embed([words(3)])
     except OrchestratorError as error:
-        return LONG.failed(evidence, f"the refusal of a long input took the server down: {error.message}")
+        reason = f"the refusal of a long input took the server down: {error.message}"
+        return LONG.failed(evidence, reason, PINNED, "orchestrator logs embeddings")
     return LONG.passed(f"{evidence} {beyond.message[:160]}")
 
 
@@ -95,7 +98,7 @@ def _counter(embeddings: EmbeddingsClient) -> Count:
             tokens = embeddings.embed([text]).tokens
         if tokens is None:
             raise OrchestratorError(
-                "no_token_count", "the embedding server tells no token counts", remedy="", evidence="no usage"
+                "no_token_count", "the embedding server tells no token counts", remedy=PINNED, evidence="no usage"
             )
         return tokens
 

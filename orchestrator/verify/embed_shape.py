@@ -109,7 +109,8 @@ def probe_matryoshka(plan: Plan, embeddings: EmbeddingsClient) -> Finding:
     evidence = f"dimensions {list(sizes)}: lowest cosine to the cut vector {worst:.6f}, floor {SHORTENED_FLOOR}"
     if worst >= SHORTENED_FLOOR:
         return MATRYOSHKA.passed(evidence)
-    return MATRYOSHKA.failed(evidence, "shortened vectors are not the beginning of the whole ones")
+    reason = "shortened vectors are not the beginning of the whole ones"
+    return MATRYOSHKA.failed(evidence, reason, "use the pinned version of the embedding server", "orchestrator up")
 
 
 def _fault_of(cut: Sequence[Numbers], size: int) -> str:
