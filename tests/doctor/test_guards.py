@@ -210,7 +210,7 @@ def test_a_cpu_plan_that_no_longer_fits(context, native):
     )
     facts = host_with(memory_available_bytes=5 * GIB)
     findings = run(context(plan=plan, facts=facts))
-    assert not_passed(findings) == {"plan.fit": "fail"}
+    assert not_passed(findings) == {"plan.fit": "fail", "plan.util": "skip"}
     assert "9.00 GiB" in findings["plan.fit"].reason
     assert "5.00 GiB" in findings["plan.fit"].reason
     own = SimpleNamespace(role="embeddings", pid=1, container=None)
@@ -343,19 +343,21 @@ def test_no_nvml_gives_one_failure(context, gpu_plan, code):
         "gpu.present": "skip",
         "gpu.vram.free": "skip",
         "gpu.cc": "skip",
+        "plan.util": "skip",
     }
     assert findings["gpu.vram.free"].evidence == "blocked by gpu.nvml"
 
 
 def test_the_planned_card_is_gone(context, gpu_plan):
     findings = run(context(plan=gpu_plan, facts=gpus(uuid="GPU-other")))
-    assert not_passed(findings) == {"gpu.present": "fail", "gpu.vram.free": "skip", "gpu.cc": "skip"}
+    behind = {"gpu.vram.free": "skip", "gpu.cc": "skip", "plan.util": "skip"}
+    assert not_passed(findings) == {"gpu.present": "fail", **behind}
     assert "GPU-other" in findings["gpu.present"].evidence
 
 
 def test_too_little_vram_names_the_holders(context, gpu_plan):
     findings = run(context(plan=gpu_plan, facts=gpus(free_bytes=3 * GIB)))
-    assert not_passed(findings) == {"gpu.vram.free": "fail"}
+    assert not_passed(findings) == {"gpu.vram.free": "fail", "plan.util": "skip"}
     assert "python3 (pid 4211, 512 MiB)" in findings["gpu.vram.free"].reason
     assert "9.00 GiB" in findings["gpu.vram.free"].reason
 
@@ -377,7 +379,7 @@ def test_an_old_card(context, gpu_plan):
 
 def test_unified_memory_is_not_asked_for_vram(context, gpu_plan):
     findings = run(context(plan=gpu_plan, facts=gpus(unified_memory=True, free_bytes=None, total_bytes=None)))
-    assert not_passed(findings) == {"gpu.vram.free": "skip"}
+    assert not_passed(findings) == {"gpu.vram.free": "skip", "plan.util": "skip"}
 
 
 # Docker: what the reader of facts says of broken engines
