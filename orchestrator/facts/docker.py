@@ -56,7 +56,7 @@ def _facts(info: dict[str, Any], version: dict[str, Any], compose: str | None) -
         error = Unreadable(code="no_cli", reason="an engine answers, but there is no `docker` program on PATH")
     elif compose is None:
         error = Unreadable(code="compose_missing", reason="an engine answers, but `docker compose` is not installed")
-    elif _numbers(compose) < MINIMUM_COMPOSE:
+    elif compose_numbers(compose) < MINIMUM_COMPOSE:
         least = ".".join(map(str, MINIMUM_COMPOSE))
         error = Unreadable(code="compose_too_old", reason=f"Compose {compose} is older than {least}")
     runtimes = tuple(sorted(info.get("Runtimes") or {}))
@@ -164,7 +164,7 @@ def compose_version() -> str | None:
     return done.stdout.strip().removeprefix("v") or None if done.returncode == 0 else None
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def compose_numbers(version: str) -> tuple[int, ...]:
     """`2.40.3-desktop.1` → (2, 40)."""
     parts = version.partition("-")[0].split(".")[:2]
     return tuple(int(part) if part.isdigit() else 0 for part in parts)

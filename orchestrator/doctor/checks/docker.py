@@ -1,16 +1,19 @@
-"""Docker and Compose: there, answering, usable by this user, new enough."""
+"""Docker and Compose: there, answering, usable by this user, new enough. Each stands behind the one before it."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 from orchestrator.catalog.pins import load_pins
 from orchestrator.doctor.check import Answer, Check, bad, not_applicable, passed
+from orchestrator.doctor.checks.docker_wanted import with_docker
 from orchestrator.doctor.context import Context
+from orchestrator.doctor.rendered import rendered_services
 from orchestrator.doctor.size import GIB, gib
-from orchestrator.facts.docker import MINIMUM_COMPOSE
+from orchestrator.facts.docker import MINIMUM_COMPOSE, compose_numbers
 from orchestrator.facts.host import disk_space
 from orchestrator.plan.records import Plan
 
@@ -29,17 +32,37 @@ IMAGE_BYTES = {
 PULL_MARGIN = 1.5
 """A layer lies compressed and unpacked side by side while it is pulled (estimate)."""
 DOCKER_ANSWER_S = 5.0
+GPUS_KEY_COMPOSE = (2, 30)
+"""First Compose to honour `gpus:` (vendor: its file reference). Measured: 2.26 ignores it and starts without a GPU,
+2.40 asks the engine for it. Our own file asks through `deploy`, which both honour."""
 
 
 def cli(context: Context) -> Answer:
     found = shutil.which("docker")
     if found:
         return passed(found)
+    if context.plan is None and context.spec.engine == "auto":
+        return not_applicable("no docker program is installed; without one, `up` plans native processes")
     return bad(
         "no `docker` on the PATH",
         "the docker program is not installed",
         f"install Docker Engine ({INSTALL_PAGE}), or run without it:",
         context.up_with("--engine native"),
+    )
+
+
+def engine_here(context: Context) -> Answer:
+    """A remote engine has its own GPU, memory, disk and ports; every fact that we read is this machine's."""
+    by_variable = "DOCKER_HOST" in os.environ
+    origin = "DOCKER_HOST" if by_variable else "the current docker context"
+    error = context.facts.docker.error
+    if not context.facts.docker.remote:
+        return passed(f"{origin if by_variable else 'the docker context'} names an engine of this machine")
+    return bad(
+        f"{origin}: {error.reason if error else 'another machine'}",
+        "Docker points at another machine, while GPU, memory, disk and ports were read on this one",
+        "run orchestrator on that machine, or point Docker at this one:",
+        "unset DOCKER_HOST" if by_variable else "docker context use default",
     )
 
 
@@ -58,10 +81,16 @@ def access(context: Context) -> Answer:
 
 def daemon(context: Context) -> Answer:
     docker = context.facts.docker
-    if docker.remote:
-        return not_applicable("Docker points at another machine; nothing of this one's is asked there")
     if docker.error is None or docker.error.code not in NO_ENGINE:
         return passed(f"{docker.flavour} {docker.server_version}, API {docker.api_version}")
+    if docker.error.code == "timeout":
+        return bad(
+            f"{docker.error.code}: {docker.error.reason}",
+            "the Docker engine takes connections and does not answer: it hangs",
+            "see what it is doing, then restart it (containers with a restart policy come back):",
+            "journalctl -u docker -n 30 --no-pager",
+            "sudo systemctl restart docker",
+        )
     return bad(
         f"{docker.error.code}: {docker.error.reason}",
         docker.error.reason,
@@ -73,15 +102,40 @@ def daemon(context: Context) -> Answer:
 
 def compose_version(context: Context) -> Answer:
     docker = context.facts.docker
-    least = ".".join(map(str, MINIMUM_COMPOSE))
-    if docker.error is None or docker.error.code not in ("compose_missing", "compose_too_old"):
-        return passed(f"Compose {docker.compose_version}, {least} or newer is needed")
+    least = _dotted(MINIMUM_COMPOSE)
+    if docker.error is not None and docker.error.code in ("compose_missing", "compose_too_old"):
+        return _newer_compose(f"Compose {docker.compose_version or 'missing'}", docker.error.reason, least)
+    evidence = f"Compose {docker.compose_version}, {least} or newer is needed"
+    if context.plan is None or context.plan.device.kind != "gpu":
+        return passed(evidence)
+    return _honours_the_gpu(context, str(docker.compose_version), evidence)
+
+
+def _honours_the_gpu(context: Context, version: str, evidence: str) -> Answer:
+    file = rendered_services(context)
+    by_key = [name for name, service in file.services.items() if "gpus" in service]
+    if by_key and compose_numbers(version) < GPUS_KEY_COMPOSE:
+        return _newer_compose(
+            f"Compose {version}; `gpus:` at {', '.join(by_key)} in {file.where}",
+            f"Compose {version} ignores `gpus:` without a word: {', '.join(by_key)} would run on the CPU",
+            _dotted(GPUS_KEY_COMPOSE),
+        )
+    asked = "`gpus:`" if by_key else "`deploy`, which every Compose since 2.20 honours"
+    return passed(f"{evidence}; the GPU is asked for through {asked}")
+
+
+def _newer_compose(evidence: str, reason: str, least: str) -> Answer:
     return bad(
-        f"Compose {docker.compose_version or 'missing'}",
-        docker.error.reason,
+        evidence,
+        reason,
         f"install the Compose plugin {least} or newer (https://docs.docker.com/compose/install/linux/):",
         "sudo apt-get install docker-compose-plugin",
+        "docker compose version",
     )
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 def docker_disk(context: Context) -> Answer:
@@ -140,16 +194,25 @@ CLI = Check(
     question="Is the docker program installed?",
     reads=("PATH",),
     severity="fail",
-    answer=cli,
+    answer=with_docker(cli),
+)
+CONTEXT = Check(
+    id="docker.context",
+    area="docker",
+    question="Does Docker point at this machine, whose facts were read?",
+    reads=("DOCKER_HOST", "DOCKER_CONTEXT", "currentContext in docker's config.json"),
+    needs=("docker.cli",),
+    severity="fail",
+    answer=with_docker(engine_here),
 )
 ACCESS = Check(
     id="docker.access",
     area="docker",
     question="May this user use the engine?",
     reads=("the errno of connecting to the engine's socket",),
-    needs=("docker.cli",),
+    needs=("docker.cli", "docker.context"),
     severity="fail",
-    answer=access,
+    answer=with_docker(access),
 )
 DAEMON = Check(
     id="docker.daemon",
@@ -158,16 +221,16 @@ DAEMON = Check(
     reads=("/info and /version of the engine's API",),
     needs=("docker.cli", "docker.access"),
     severity="fail",
-    answer=daemon,
+    answer=with_docker(daemon),
 )
 COMPOSE_VERSION = Check(
     id="compose.version",
     area="docker",
-    question="Is Compose new enough for the file that we render?",
-    reads=("docker compose version",),
+    question="Is Compose new enough for the file that we render, its GPU request included?",
+    reads=("docker compose version", "`gpus:` in the rendered compose.yaml"),
     needs=("docker.daemon",),
     severity="fail",
-    answer=compose_version,
+    answer=with_docker(compose_version),
 )
 DOCKER_DISK = Check(
     id="host.disk.docker",
@@ -178,6 +241,6 @@ DOCKER_DISK = Check(
     severity="fail",
     timeout_s=8.0,
     stage="plan",
-    answer=docker_disk,
+    answer=with_docker(docker_disk),
 )
-CHECKS = (CLI, ACCESS, DAEMON, COMPOSE_VERSION, DOCKER_DISK)
+CHECKS = (CLI, CONTEXT, ACCESS, DAEMON, COMPOSE_VERSION, DOCKER_DISK)
