@@ -13,6 +13,7 @@ from orchestrator.errors import EXIT_INTERRUPTED, EXIT_TOOL, EXIT_USAGE, Orchest
 
 COMMANDS: dict[str, str] = {
     "up": "Bring a verified stack up; does nothing where nothing changed.",
+    "run": "Run a command with a verified stack in its environment; take down what was brought up.",
     "down": "Stop everything that the stack started; keeps the data.",
     "status": "What runs, where, how healthy, and where the credentials are.",
     "verify": "Prove on the running stack that the vectors are right.",

@@ -44,14 +44,14 @@ def command(as_json: bool, dry_run: bool, replan: bool, lock_timeout_s: float, *
     request = UpRequest(spec=recalled.spec, asked=recalled.asked, replan=replan, lock_timeout_s=lock_timeout_s)
     if dry_run:
         decided, result = rehearse(request)
-        _show_plan(decided)
+        show_plan(decided)
         return finish(result, as_json, _view_changes)
     with progress() as reporter:
-        result = up(request, reporter, _show_plan)
+        result = up(request, reporter, show_plan)
     return finish(result, as_json, _view)
 
 
-def _show_plan(decided: Decided) -> None:
+def show_plan(decided: Decided) -> None:
     from rich.console import Console
 
     from orchestrator.cli.plan_view import render_plan
