@@ -28,8 +28,10 @@ integration: .venv/developed
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
+# Byte code at once: an editable install leaves it to the first run, and PYTHONDONTWRITEBYTECODE to none.
 .venv/installed: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m compileall -q orchestrator
 	touch $@
 
 .venv/developed: .venv/installed

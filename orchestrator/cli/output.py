@@ -25,11 +25,13 @@ def finish(result: Result, as_json: bool, view: View | None = None) -> int:
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(envelope(result)), indent=2) + b"\n")
         sys.stdout.flush()
         return result.exit_code
-    from rich.console import Console
-
     if view is not None:
+        from rich.console import Console
+
         view(Console(highlight=False), result)
     if result.error is not None:
+        from rich.console import Console
+
         show_problem(Console(stderr=True, highlight=False), result)
     return result.exit_code
 

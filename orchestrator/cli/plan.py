@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from orchestrator.cli.options import json_option, spec_of, spec_options, stack_option
+from orchestrator.errors import OrchestratorError
+from orchestrator.plan.records import Rejected
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from orchestrator.result import Result
+    from orchestrator.operations.plan import Outcome
 
 EPILOG = """\b
 Examples:
@@ -38,22 +40,54 @@ def command(as_json: bool, explain: bool, history: bool, **flags: Any) -> int:
     from orchestrator.operations.plan import PlanRequest, plan
 
     if history:
-        from orchestrator.operations.calibration import history_result
-
-        return finish(history_result(), as_json, _view_history)
+        return _show_history(as_json)
     asked = {name: flags.pop(name) for name in ("offline", "simulate", "assume_sources")}
     request = PlanRequest(spec=spec_of(flags), **asked)
-    decision, result = plan(request)
+    try:
+        outcome = plan(request)
+    except OrchestratorError as error:
+        if not as_json:
+            _show_rejected(error)
+        raise
+    if not as_json:
+        _show(outcome, explain)
+    return finish(outcome.result, as_json)
 
-    def view(console: Console, _result: Result) -> None:
-        from orchestrator.cli.plan_view import render_plan
 
-        console.print(render_plan(decision, explain=explain))
+def _show(outcome: Outcome, explain: bool) -> None:
+    from orchestrator.cli.plan_view import render_plan
+    from orchestrator.cli.terminal import say, width_of
 
-    return finish(result, as_json, view)
+    say(
+        render_plan(
+            outcome.decision,
+            width=width_of(sys.stdout),
+            explain=explain,
+            history=outcome.history,
+            simulated=outcome.facts.simulated,
+        )
+    )
 
 
-def _view_history(console: Console, result: Result) -> None:
-    from orchestrator.cli.plan_view import history_table
+def _show_rejected(error: OrchestratorError) -> None:
+    """The same table as for a plan; the error then need not list the candidates again."""
+    if error.code != "no_plan":
+        return
+    from orchestrator.cli.plan_view import candidates_text
+    from orchestrator.cli.terminal import say, width_of
 
-    console.print(history_table(result.data["history"]))
+    rejected = msgspec.convert(error.data["rejected"], tuple[Rejected, ...])
+    say(candidates_text(None, rejected, width_of(sys.stdout)) + "\n")
+    error.evidence = ""
+
+
+def _show_history(as_json: bool) -> int:
+    from orchestrator.cli.output import finish
+    from orchestrator.cli.plan_view import history_text
+    from orchestrator.cli.terminal import say, width_of
+    from orchestrator.operations.calibration import history_result
+
+    result = history_result()
+    if not as_json:
+        say(history_text(result.data["history"], width_of(sys.stdout)))
+    return finish(result, as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +17,25 @@ if TYPE_CHECKING:
 
 PLAIN_EVERY_S = 5.0
 """In a pipe one line per this many seconds and task: enough to see life, few enough to read."""
+
+
+NARROWEST, USUAL = 40, 80
+
+
+def width_of(stream: TextIO) -> int:
+    """COLUMNS, else the terminal behind this stream, else 80."""
+    try:
+        columns = int(os.environ.get("COLUMNS") or os.get_terminal_size(stream.fileno()).columns)
+    except (OSError, ValueError):
+        columns = USUAL
+    return max(columns, NARROWEST)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Styled text: in colour on a terminal, plain in a pipe or where NO_COLOR is set (no-color.org)."""
+    import click
+
+    click.echo(text, err=err, color=False if os.environ.get("NO_COLOR") else None)
 
 
 @contextmanager

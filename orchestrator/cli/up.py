@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -52,11 +53,10 @@ def command(as_json: bool, dry_run: bool, replan: bool, lock_timeout_s: float, *
 
 
 def show_plan(decided: Decided) -> None:
-    from rich.console import Console
-
     from orchestrator.cli.plan_view import render_plan
+    from orchestrator.cli.terminal import say, width_of
 
-    Console(stderr=True, highlight=False).print(render_plan(decided.decision))
+    say(render_plan(decided.decision, width=width_of(sys.stderr)), err=True)
 
 
 def _view_changes(console: Console, result: Result) -> None:

@@ -123,6 +123,14 @@ def _endpoint() -> str:
     return "unix:///var/run/docker.sock"
 
 
+def ask_engine(what: str) -> Any:
+    """One question to the local engine's API; raises OSError or ValueError."""
+    endpoint = _endpoint()
+    if not endpoint.startswith("unix://"):
+        raise OSError(f"the engine is on another machine ({endpoint.partition('://')[0]})")
+    return _ask(endpoint.removeprefix("unix://"), what)
+
+
 def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from configparser import ConfigParser, Error
 from pathlib import Path
 
 import msgspec
@@ -15,9 +14,22 @@ SECTIONS = ("global", "download", "install")
 
 
 class PipSettings(msgspec.Struct, frozen=True, kw_only=True):
-    indexes: tuple[str, ...]
-    """In the order that pip knows them; empty with `no-index`. May hold credentials: never show more than the host."""
     find_links: tuple[str, ...] = ()
+    no_index: bool = False
+    index: str | None = None
+    """None: none was named, and pip asks its own."""
+    extra_indexes: tuple[str, ...] = ()
+
+    @property
+    def indexes(self) -> tuple[str, ...]:
+        """In the order that pip knows them; empty with `no-index`. May hold credentials: never show more than the host.
+
+        Asked only where no folder has what is looked for: pip's own index costs an import of pip (15 ms).
+        """
+        if self.no_index:
+            return ()
+        index = self.index or default_index()
+        return (*([index] if index else ()), *self.extra_indexes)
 
 
 def pip_settings(environment: Mapping[str, str] = os.environ) -> PipSettings:
@@ -28,12 +40,11 @@ def pip_settings(environment: Mapping[str, str] = os.environ) -> PipSettings:
     for name, value in environment.items():
         if name.startswith("PIP_") and value:
             options[name.removeprefix("PIP_").lower().replace("_", "-")] = value
-    no_index = options.get("no-index", "").lower() in {"1", "true", "yes", "on"}
-    index = options.get("index-url") or default_index()
-    indexes = () if no_index else (*([index] if index else ()), *options.get("extra-index-url", "").split())
     return PipSettings(
-        indexes=indexes,
         find_links=tuple(options.get("find-links", "").split()),
+        no_index=options.get("no-index", "").lower() in {"1", "true", "yes", "on"},
+        index=options.get("index-url"),
+        extra_indexes=tuple(options.get("extra-index-url", "").split()),
     )
 
 
@@ -60,10 +71,16 @@ def _files(environment: Mapping[str, str]) -> list[Path]:
 
 
 def _read(path: Path) -> dict[str, str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    from configparser import ConfigParser, Error
+
     parser = ConfigParser(interpolation=None, strict=False)
     try:
-        parser.read_string(path.read_text(encoding="utf-8"))
-    except (OSError, Error, UnicodeDecodeError):
+        parser.read_string(text)
+    except Error:
         return {}
     found: dict[str, str] = {}
     for section in SECTIONS:

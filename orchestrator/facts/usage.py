@@ -1,4 +1,4 @@
-"""What a running service really uses: the RSS of its processes, or its part of a card's memory."""
+"""What a running service really uses: the RSS of its processes, its container's memory, or its part of a card's."""
 
 from __future__ import annotations
 
@@ -40,3 +40,19 @@ def gpu_bytes(pid: int, uuid: str) -> int | None:
         if process.pid in family
     ]
     return sum(held) or None
+
+
+def container_bytes(name: str) -> int | None:
+    """What the engine counts for a container, without the page cache that the kernel gives back.
+
+    For an engine in a virtual machine, or as another user, whose processes cannot be seen from here.
+    """
+    from orchestrator.facts.docker import ask_engine
+
+    try:
+        told = ask_engine(f"/containers/{name}/stats?stream=false")["memory_stats"]
+        counted = told["stats"]
+        cache = counted.get("total_inactive_file") or counted.get("inactive_file") or 0
+        return max(int(told["usage"]) - int(cache), 0) or None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from orchestrator.errors import OrchestratorError, usage_error
 from orchestrator.facts.records import Facts
-from orchestrator.operations.deciding import decision_for
+from orchestrator.operations.calibration import experience_of
+from orchestrator.operations.deciding import decision_for, load_catalogue
+from orchestrator.plan.calibration import Comparison, compare
 from orchestrator.plan.records import Decision
 from orchestrator.plan.spec import Spec
 from orchestrator.result import Result
@@ -23,20 +26,35 @@ class PlanRequest:
     assume_sources: bool = False
 
 
-def plan(request: PlanRequest) -> tuple[Decision, Result]:
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    decision: Decision
+    facts: Facts
+    history: tuple[Comparison, ...]
+    """How far earlier predictions on this machine were off; empty for a simulated one."""
+
+    @property
+    def result(self) -> Result:
+        data: dict[str, Any] = {
+            "plan": self.decision.plan,
+            "rejected": self.decision.rejected,
+            "throughput": self.decision.throughput,
+            "history": self.history,
+            "facts": self.facts,
+        }
+        return Result(command="plan", data=data)
+
+
+def plan(request: PlanRequest) -> Outcome:
+    Thread(target=load_catalogue, daemon=True).start()
     facts = facts_for_plan(request)
+    measured = experience_of(facts)
     try:
-        decision = decision_for(request.spec, facts)
+        decision = decision_for(request.spec, facts, measured)
     except OrchestratorError as error:
         error.data.setdefault("facts", facts)
         raise
-    data: dict[str, Any] = {
-        "plan": decision.plan,
-        "rejected": decision.rejected,
-        "throughput": decision.throughput,
-        "facts": facts,
-    }
-    return decision, Result(command="plan", data=data)
+    return Outcome(decision=decision, facts=facts, history=compare(measured))
 
 
 def facts_for_plan(request: PlanRequest) -> Facts:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -28,10 +28,12 @@ from orchestrator.configuration.settings import (
     of_preset,
 )
 from orchestrator.errors import OrchestratorError, usage_error
-from orchestrator.operations.record import Intent, read_intent
 from orchestrator.plan.spec import Spec
 from orchestrator.shipped import shipped_folder
 from orchestrator.state import StackFolder
+
+if TYPE_CHECKING:
+    from orchestrator.operations.record import Intent
 
 DEFAULT_PRESET = "rag"
 DEFAULT_STACK = "default"
@@ -140,6 +142,8 @@ def _preset_path(preset: str) -> Path:
 
 
 def _recorded(stack: str) -> Intent | None:
+    from orchestrator.operations.record import read_intent
+
     try:
         return read_intent(StackFolder(stack))
     except OrchestratorError as error:

@@ -48,7 +48,7 @@ def up(request: UpRequest, progress: Progress, show: Callable[[Decided], None]) 
         _start(stack, progress)
         findings = prove(stack, progress)
         write_proof(folder, stack.plan, stack.files, findings)
-        record_measurement(stack.plan, _embeddings_pid(stack))
+        record_measurement(stack)
         return _result(stack, decided, findings=(*guards, *findings), changed=True)
 
 
@@ -87,10 +87,6 @@ def _start(stack: Stack, progress: Progress) -> None:
     if stack.has("webui"):
         progress.step("wire Open WebUI")
         rewire(stack, progress)
-
-
-def _embeddings_pid(stack: Stack) -> int | None:
-    return next((running.pid for running in stack.engine.observe() if running.role == "embeddings"), None)
 
 
 def _result(stack: Stack, decided: Decided, *, findings: tuple[Finding, ...], changed: bool) -> Result:

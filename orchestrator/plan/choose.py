@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from orchestrator.catalog.gpus import Card
 from orchestrator.catalog.models import Model
 from orchestrator.catalog.pins import Pins
@@ -16,7 +18,7 @@ from orchestrator.plan.chunks import retrieval_for
 from orchestrator.plan.engine_choice import choose_engine
 from orchestrator.plan.fit import Fit, best_fit
 from orchestrator.plan.obstacles import obstacle
-from orchestrator.plan.reasons import no_plan_remedy, reason_for, too_big
+from orchestrator.plan.reasons import no_plan_remedy, reason_for, relaxations, relaxed, too_big
 from orchestrator.plan.records import Decision, Device, Plan, Rejected, Throughput, Weights
 from orchestrator.plan.roofline import LARGE_PARAMS, Peak, judge, peak_of_card, peak_of_gpu
 from orchestrator.plan.shape import matrix_params
@@ -53,6 +55,15 @@ def choose(
         engine_reason=engine_reason,
         measured=measured,
     )
+    chosen, rejected = _first_that_fits(situation)
+    if chosen is None:
+        raise no_plan(situation, rejected, _what_would_fit(situation, catalogue))
+    plan = _plan(situation, *chosen)
+    throughput = _throughput(situation, *chosen, catalogue)
+    return Decision(plan=plan, rejected=tuple(rejected), throughput=throughput)
+
+
+def _first_that_fits(situation: Situation) -> tuple[tuple[Candidate, Fit] | None, list[Rejected]]:
     rejected: list[Rejected] = []
     chosen: tuple[Candidate, Fit] | None = None
     for candidate in candidates(situation):
@@ -63,11 +74,18 @@ def choose(
             chosen = (candidate, verdict)
         else:
             rejected.append(_not_needed(candidate, verdict, chosen[0]))
-    if chosen is None:
-        raise no_plan(spec, facts, rejected)
-    plan = _plan(situation, *chosen)
-    throughput = _throughput(situation, *chosen, catalogue)
-    return Decision(plan=plan, rejected=tuple(rejected), throughput=throughput)
+    return chosen, rejected
+
+
+def _what_would_fit(situation: Situation, catalogue: Mapping[str, Model]) -> tuple[str, ...]:
+    """The request with one wish given up, for each wish whose giving up really helps: tried, not guessed."""
+    found = []
+    for wish, lighter in relaxations(situation.spec, situation.facts):
+        wanted = situation.wanted if wish != "model" else wanted_models(lighter, situation.facts, catalogue)
+        chosen, _ = _first_that_fits(msgspec.structs.replace(situation, spec=lighter, wanted=wanted))
+        if chosen is not None:
+            found.append(relaxed(wish, *chosen))
+    return tuple(found)
 
 
 def wanted_models(
@@ -158,7 +176,8 @@ def _not_needed(candidate: Candidate, fit: Fit, chosen: Candidate) -> Rejected:
     )
 
 
-def no_plan(spec: Spec, facts: Facts, rejected: list[Rejected]) -> OrchestratorError:
+def no_plan(situation: Situation, rejected: list[Rejected], would_fit: tuple[str, ...]) -> OrchestratorError:
+    spec, facts = situation.spec, situation.facts
     weighed = [one for one in rejected if one.need_bytes]
     closest = min(weighed, key=lambda one: (one.need_bytes or 0) - (one.free_bytes or 0), default=None)
     wanted = spec.model or DEFAULT_MODEL
@@ -167,7 +186,7 @@ def no_plan(spec: Spec, facts: Facts, rejected: list[Rejected]) -> OrchestratorE
     return OrchestratorError(
         "no_plan",
         f"{wanted} cannot run on this machine: {why}",
-        remedy=no_plan_remedy(spec, facts, rejected, closest),
+        remedy=no_plan_remedy(facts, rejected, closest, would_fit),
         evidence="\n".join(f"{r.candidate}: {r.code}: {r.reason}" for r in rejected),
         data={"rejected": rejected},
     )

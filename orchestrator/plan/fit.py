@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from orchestrator.facts.records import Facts, Gpu
-from orchestrator.plan.calibration import Measurement, corrected
+from orchestrator.plan.calibration import Measurement, corrected, seen_terms
 from orchestrator.plan.candidates import Candidate
 from orchestrator.plan.memory import (
     CHROMA_BYTES,
@@ -66,8 +66,11 @@ def best_fit(candidate: Candidate, situation: Situation) -> Fit | None:
     if predict is None:
         return None
 
+    alike = _alike(candidate, situation.measured)
+
     def weigh(load: Load) -> Fit:
-        return _with_experience(predict(load), candidate, situation.measured)
+        seen = seen_terms(alike, load.batched_tokens, load.parallel)
+        return _with_experience(predict(msgspec.structs.replace(load, seen=seen)), candidate, alike)
 
     tried: Fit | None = None
     for load in _loads(candidate, spec):
@@ -77,21 +80,20 @@ def best_fit(candidate: Candidate, situation: Situation) -> Fit | None:
     return tried
 
 
-def _with_experience(fit: Fit, candidate: Candidate, measured: tuple[Measurement, ...]) -> Fit:
+def _alike(candidate: Candidate, measured: tuple[Measurement, ...]) -> tuple[Measurement, ...]:
+    """Earlier runs of this model in this format by this backend on this kind of device."""
+    key = (candidate.card.id, candidate.backend, candidate.dtype, candidate.gpu.name if candidate.gpu else "cpu")
+    return tuple(one for one in measured if (one.model, one.backend, one.dtype, one.device) == key)
+
+
+def _with_experience(fit: Fit, candidate: Candidate, alike: tuple[Measurement, ...]) -> Fit:
     """What an earlier run with exactly these settings used replaces the prediction. Not for vLLM on a card: it takes
-    its whole share, whatever it uses."""
-    if not measured or (candidate.gpu is not None and candidate.backend == "vllm"):
+    its whole share, whatever it uses, and single terms are corrected instead (`seen_terms`)."""
+    if not alike or (candidate.gpu is not None and candidate.backend == "vllm"):
         return fit
-    load = fit.load
-    key = (load.card.id, candidate.backend, load.dtype, candidate.gpu.name if candidate.gpu else "cpu")
-    size = (load.max_length, load.batched_tokens, load.parallel)
-    alike = [
-        one
-        for one in measured
-        if (one.model, one.backend, one.dtype, one.device) == key
-        and (one.max_length, one.batched_tokens, one.parallel) == size
-    ]
-    return msgspec.structs.replace(fit, memory=corrected(fit.memory, alike))
+    size = (fit.load.max_length, fit.load.batched_tokens, fit.load.parallel)
+    same = [one for one in alike if (one.max_length, one.batched_tokens, one.parallel) == size]
+    return msgspec.structs.replace(fit, memory=corrected(fit.memory, same))
 
 
 def _loads(candidate: Candidate, spec: Spec) -> Iterator[Load]:

@@ -76,6 +76,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     """vLLM's sequences in flight, llama.cpp's and Ollama's slots."""
     graphs: bool = False
     """CUDA graphs; without them vLLM runs with --enforce-eager."""
+    seen: tuple[Term, ...] = ()
+    """Terms that vLLM itself measured in an earlier run on this machine: they come before the prediction."""
 
 
 def gpu_room(gpu: Gpu, known: Card | None, reclaimable_bytes: int = 0, vram_bytes: int | None = None) -> Room | None:
@@ -115,6 +117,8 @@ def vllm_gpu(load: Load, room: Room) -> tuple[Memory, float]:
     ]
     if load.graphs:
         terms.append(Term(name="cuda graphs", bytes=VLLM_CUDA_GRAPHS_BYTES, source="measured: 0.69 GiB, vLLM 0.19"))
+    seen = {term.name: term for term in load.seen}
+    terms = [seen.get(term.name, term) for term in terms]
     terms.append(_margin(terms, room))
     budget = sum(term.bytes for term in terms)
     share = share_of(budget, room.total_low_bytes)

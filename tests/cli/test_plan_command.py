@@ -1,6 +1,11 @@
 import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
 
 import pytest
+from click import unstyle
 from click.testing import CliRunner
 
 from orchestrator.cli.main import run
@@ -70,8 +75,52 @@ def test_history_is_empty_at_first(capfdbinary):
 
 
 def test_fit_bar_shows_both_numbers():
-    assert "2.0 of 4.0 GiB" in fit_bar(2 * 2**30, 4 * 2**30).plain
-    assert fit_bar(None, 1).plain == ""
+    assert unstyle(fit_bar(2 * 2**30, 4 * 2**30)) == "█████░░░░░ 2.0 of 4.0 GiB"
+    assert unstyle(fit_bar(5 * 2**30, 4 * 2**30)) == "█████████▶ 5.0 of 4.0 GiB"
+    assert fit_bar(None, 1) == ""
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+@pytest.mark.parametrize(
+    "machine", ["RTX 3060 12GB, 3.1 GB used", "GTX 1080 Ti", "2x RTX 4090", "RTX 3060 12GB, 11 GB used", "no GPU"]
+)
+def test_no_line_is_wider_than_the_terminal(capfdbinary, monkeypatch, width, machine):
+    """But for the candidates: a name and its bar stay on one line."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    _, out = planned(capfdbinary, "--simulate", machine, "--assume-sources", "--explain")
+    lines = out.out.decode().splitlines()
+    assert [line for line in lines if len(line) > width and "GiB" not in line] == []
+    assert width < 80 or all(len(line) <= width for line in lines)
+
+
+def test_a_refusal_shows_the_candidates_once(capfdbinary):
+    code, out = planned(capfdbinary, "--simulate", "RTX 3060 12GB, 11 GB used", "--assume-sources")
+    shown, said = out.out.decode(), out.err.decode()
+    assert code == 1
+    assert "▶" in shown
+    assert "too little" in shown
+    assert "no_plan" in said
+    assert "│" not in said
+    assert "free 3." in said.replace("\n", " ")
+
+
+def test_colours_are_for_terminals_that_want_them():
+    done = {}
+    for name, extra in (("plain", {"NO_COLOR": "1"}), ("coloured", {})):
+        parent, child = os.openpty()
+        environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"} | {"TERM": "xterm"} | extra
+        command = [sys.executable, "-m", "orchestrator", "plan", "--simulate", "T4", "--assume-sources"]
+        process = subprocess.Popen(command, env=environment, stdin=child, stdout=child, stderr=child)
+        os.close(child)
+        text = b""
+        with suppress(OSError):  # the kernel's word for the end of a terminal
+            while block := os.read(parent, 65536):
+                text += block
+        assert process.wait() == 0
+        done[name] = text
+        os.close(parent)
+    assert b"\x1b[" not in done["plain"]
+    assert b"\x1b[32m" in done["coloured"]
 
 
 def test_help_has_an_example():
