@@ -43,8 +43,8 @@ def suggested() -> tuple[Plan, dict[str, Chosen]]:
     """What the plan decides on this machine for an empty request: by key, with the plan's own reasons."""
     from orchestrator.operations.plan import PlanRequest, plan
 
-    decision, _ = plan(PlanRequest(spec=Spec()))
-    found, reasons = decision.plan, decision.plan.reasons
+    found = plan(PlanRequest(spec=Spec())).decision.plan
+    reasons = found.reasons
     return found, {
         "services": Chosen(value=list(found.roles), reason="the whole stack"),
         "model": Chosen(value=found.model, reason=reasons["model"]),
