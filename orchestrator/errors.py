@@ -52,3 +52,13 @@ def usage_error(field: str, value: object, message: str, remedy: str) -> Orchest
         evidence=f"{field}={value!r}",
         exit_code=EXIT_USAGE,
     )
+
+
+def not_written(option: str, path: object, error: OSError) -> OrchestratorError:
+    """A file that the user asked for, where it cannot be."""
+    return OrchestratorError(
+        "not_written",
+        f"{option}: {path} cannot be written: {error.strerror or error}",
+        remedy=f"name a file that you may write: {option} FILE",
+        evidence=f"errno {error.errno}",
+    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 from importlib import import_module
 from typing import Any
 
@@ -17,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "down": "Stop everything that the stack started; keeps the data.",
     "status": "What runs, where, how healthy, and where the credentials are.",
     "verify": "Prove on the running stack that the vectors are right.",
+    "doctor": "Ask this machine and the stack every question that can explain a failure.",
     "plan": "Decide model, backend and memory for this machine and show every number.",
     "logs": "The last log lines of each service, with matched causes.",
     "wire": "Set Open WebUI as the plan says, read back, compare.",
@@ -139,7 +142,16 @@ def _usage(name: str, error: click.UsageError, wants_json: bool) -> int:
 
 def main() -> None:
     signal.signal(signal.SIGTERM, _end_like_ctrl_c)
-    sys.exit(run(sys.argv[1:]))
+    _leave(run(sys.argv[1:]))
+
+
+def _leave(code: int) -> None:
+    """At once, also where a check hangs: Python would wait for a pool of threads that such a check had opened."""
+    if threading.active_count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _end_like_ctrl_c(_signal: int, _frame: object) -> None:

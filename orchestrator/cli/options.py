@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,6 +35,23 @@ class Size(click.ParamType[int]):
         return size
 
 
+SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, or a number with a unit: 30, 30s, 5m, 1h."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float | int):
+            return float(value)
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", value)
+        if not match or match[2] not in SECONDS:
+            self.fail(f"{value!r} is not a duration; write for example 30s or 5m", param, ctx)
+        return float(match[1]) * SECONDS[match[2]]
+
+
 class Port(click.ParamType[tuple[str, int]]):
     """`webui=3001`."""
 
@@ -50,6 +68,15 @@ class Port(click.ParamType[tuple[str, int]]):
 
 def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on stdout.")(function)
+
+
+def junit_option(function: F) -> F:
+    return click.option(
+        "--junit",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Write the findings as JUnit XML too.",
+    )(function)
 
 
 def stack_option(function: F) -> F:

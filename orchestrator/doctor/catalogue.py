@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestrator.doctor.check import Check
 from orchestrator.doctor.checks import (
     chroma,
+    decision,
     disk,
     docker,
     docker_file,
@@ -38,6 +39,7 @@ CHECKS: tuple[Check, ...] = (
     *exposure.CHECKS,
     *secrets.CHECKS,
     *sources.CHECKS,
+    *decision.CHECKS,
     *model.CHECKS,
     *plan.CHECKS,
     *drift.CHECKS,

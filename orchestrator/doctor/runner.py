@@ -5,13 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.doctor.check import Answer, Check
 from orchestrator.doctor.context import Context
 from orchestrator.result import Finding, Remedy, Verdict
 
 Observer = Callable[[Finding], None]
+Starter = Callable[[Check], None]
 AT_ONCE = 16
 HOLDS: tuple[Verdict, ...] = ("pass", "warn", "fixed")
 """Verdicts that let the checks behind go on."""
@@ -22,13 +23,16 @@ def run_checks(
     context: Context,
     observe: Observer = lambda finding: None,
     *,
+    starting: Starter = lambda check: None,
+    known: Iterable[Finding] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Finding, ...]:
     """One finding for each check, in the order of `checks`; `observe` is told each as soon as it is known.
 
-    Needs that are not among `checks` are taken to hold: who asks for one check wants its answer.
+    `starting` is told of a check before it is asked. `known` are findings of an earlier run that stand in for needs
+    which are not among `checks`; any other such need is taken to hold: who asks for one check wants its answer.
     """
-    run = _Run(tuple(checks), context, observe, clock)
+    run = _Run(tuple(checks), context, observe=observe, starting=starting, known=known, clock=clock)
     while not run.done():
         run.skip_blocked()
         run.start_free()
@@ -40,9 +44,18 @@ class _Run:
     """The state of one run; only the calling thread touches it. Checks answer through a queue."""
 
     def __init__(
-        self, checks: tuple[Check, ...], context: Context, observe: Observer, clock: Callable[[], float]
+        self,
+        checks: tuple[Check, ...],
+        context: Context,
+        *,
+        observe: Observer,
+        starting: Starter,
+        known: Iterable[Finding],
+        clock: Callable[[], float],
     ) -> None:
-        self.checks, self.context, self.observe, self.clock = checks, context, observe, clock
+        self.checks, self.context, self.clock = checks, context, clock
+        self.observe, self.starting = observe, starting
+        self.earlier = {finding.id: finding for finding in known}
         self.waiting = {check.id: check for check in checks}
         self.running: dict[str, tuple[Check, float]] = {}
         self.findings: dict[str, Finding] = {}
@@ -55,7 +68,7 @@ class _Run:
         """Again and again, as a skip blocks others in turn; a circle of needs blocks itself."""
         while blocked := [check for check in self.waiting.values() if self._blocker(check) is not None]:
             for check in blocked:
-                self._conclude(_skipped(check, str(self._blocker(check)), self.findings))
+                self._conclude(_blocked(check, self._judged()[str(self._blocker(check))]))
         if self.waiting and not self.running and not any(self._free(check) for check in self.waiting.values()):
             for check in tuple(self.waiting.values()):
                 self._conclude(_broken(check, f"its needs form a circle: {', '.join(check.needs)}"))
@@ -67,6 +80,7 @@ class _Run:
             if self._free(check):
                 del self.waiting[check.id]
                 self.running[check.id] = (check, self.clock() + check.timeout_s)
+                self.starting(check)
                 threading.Thread(target=self._ask, args=(check,), name=check.id, daemon=True).start()
 
     def wait(self) -> None:
@@ -99,9 +113,13 @@ class _Run:
         self.observe(finding)
 
     def _blocker(self, check: Check) -> str | None:
-        return next(
-            (need for need in check.needs if need in self.findings and self.findings[need].verdict not in HOLDS), None
-        )
+        judged = self._judged()
+        return next((need for need in check.needs if need in judged and judged[need].verdict not in HOLDS), None)
+
+    def _judged(self) -> Mapping[str, Finding]:
+        """What is known of each check by now; while one is asked again, its earlier answer does not count."""
+        open_ones = self.waiting.keys() | self.running.keys()
+        return {name: found for name, found in (self.earlier | self.findings).items() if name not in open_ones}
 
     def _free(self, check: Check) -> bool:
         return not any(need in self.waiting or need in self.running for need in check.needs)
@@ -138,17 +156,21 @@ def _finding(check: Check, answer: object) -> Finding:
     )
 
 
-def _skipped(check: Check, blocker: str, findings: dict[str, Finding]) -> Finding:
+def blocker_of(finding: Finding) -> str | None:
+    """The check at the root of a skip; None where nothing blocked it."""
+    blocked = finding.verdict == "skip" and finding.evidence.startswith(BLOCKED)
+    return finding.evidence.removeprefix(BLOCKED) if blocked else None
+
+
+def _blocked(check: Check, blocker: Finding) -> Finding:
     """Names the check at the root, not the one that was itself only skipped."""
-    root = findings[blocker]
-    if root.verdict == "skip" and root.evidence.startswith(BLOCKED):
-        blocker = root.evidence.removeprefix(BLOCKED)
+    root = blocker_of(blocker)
     return Finding(
         id=check.id,
         verdict="skip",
         question=check.question,
-        evidence=f"{BLOCKED}{blocker}",
-        reason=f"{blocker} must hold first ({findings[blocker].verdict})",
+        evidence=f"{BLOCKED}{root or blocker.id}",
+        reason=blocker.reason if root else f"{blocker.id} must hold first ({blocker.verdict})",
         docs=check.docs,
     )
 

@@ -57,6 +57,12 @@ def read_intent(folder: StackFolder) -> Intent | None:
         content = folder.plan_file.read_bytes()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise OrchestratorError(
+            "state_unreadable",
+            f"{folder.plan_file} cannot be read: {error.strerror}",
+            remedy="give the folder to this user, or keep everything elsewhere: export ORCHESTRATOR_HOME=/path/there",
+        ) from None
     try:
         return msgspec.json.decode(content, type=Intent)
     except msgspec.DecodeError as error:

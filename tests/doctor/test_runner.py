@@ -4,7 +4,7 @@ import time
 import pytest
 
 from orchestrator.doctor.check import Answer, Check, bad, not_applicable, passed, warned
-from orchestrator.doctor.runner import AT_ONCE, run_checks
+from orchestrator.doctor.runner import AT_ONCE, blocker_of, run_checks
 from orchestrator.errors import OrchestratorError
 
 
@@ -175,3 +175,26 @@ def test_a_check_of_the_stack_is_skipped_without_one(context):
     (finding,) = run_checks([check("s", boom, stage="stack")], context())
     assert finding.verdict == "skip"
     assert finding.reason == "no stack named default runs here"
+
+
+def test_the_starter_hears_of_each_before_its_answer_and_of_no_skip(context):
+    heard = []
+    checks = [check("a", well), check("b", ill, needs=("a",)), check("c", boom, needs=("b",))]
+    run_checks(checks, context(), lambda found: heard.append(("ends", found.id)), starting=lambda c: heard.append(c.id))
+    assert heard == ["a", ("ends", "a"), "b", ("ends", "b"), ("ends", "c")]
+
+
+def test_known_findings_stand_in_for_needs_that_are_not_asked(context):
+    known = run_checks([check("good", well), check("poor", ill), check("behind", boom, needs=("poor",))], context())
+    checks = [check("1", well, needs=("good",)), check("2", boom, needs=("poor",)), check("3", boom, needs=("behind",))]
+    findings = run_checks(checks, context(), known=known)
+    assert verdicts(findings) == {"1": "pass", "2": "skip", "3": "skip"}
+    assert [blocker_of(finding) for finding in findings] == [None, "poor", "poor"]
+
+
+def test_an_earlier_answer_does_not_count_while_the_check_is_asked_again(context):
+    known = run_checks([check("a", ill), check("b", well, needs=("a",))], context())
+    assert verdicts(run_checks([check("a", well), check("b", well, needs=("a",))], context(), known=known)) == {
+        "a": "pass",
+        "b": "pass",
+    }
