@@ -20,11 +20,24 @@ def test_every_check_has_all_its_fields_and_an_anchor() -> None:
         assert f'<a id="{anchor}"></a>' in text
 
 
-def test_every_probe_has_an_anchor() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    for question in questions():
+def test_every_probe_of_verify_is_a_check_with_the_same_question() -> None:
+    asked = {check.id: check for check in checks()}
+    for name, question in questions().items():
         assert question.text.endswith("?")
-        assert f'<a id="{question.id}"></a>' in text
+        assert asked[name].question == question.text
+
+
+def test_what_is_asked_of_a_running_stack_stands_behind_whether_it_runs() -> None:
+    by_id = {check.id: check for check in checks()}
+
+    def roots(name: str) -> set[str]:
+        needs = by_id[name].needs
+        return {name} if not needs else {root for need in needs for root in roots(need)}
+
+    of_the_stack = [check.id for check in checks() if check.stage == "stack"]
+    assert "stack.state" in of_the_stack
+    for name in of_the_stack:
+        assert "stack.state" in roots(name), name
 
 
 def test_blockers_exist() -> None:

@@ -15,13 +15,13 @@ from orchestrator.verify.question import Question
 
 PAGE = Path(__file__).parents[1] / "docs" / "checks.md"
 
-HEAD = """# Checks and probes
+HEAD = """# Checks
 
 Made by `tools/checks_page.py` from the records in the code; a test holds the two together.
 
-A **check** looks at the machine, the plan or the stack's files. Those that a plan needs guard `orchestrator up`: one
-of severity *fail* stops it before anything is changed. A **probe** asks the running stack; `up` says ready, and
-`orchestrator verify` exits 0, only when none fails.
+A check looks at the machine, the plan, the stack's files or the running stack. Those that a plan needs guard
+`orchestrator up`: one of severity *fail* stops it before anything is changed. Those that are marked as a probe are also
+asked by `orchestrator verify` and at the end of `up`, which says ready only when none fails.
 
 Verdicts: pass, warn, fail, skip (it names the check that blocked it, or why it does not apply), error (the check itself
 could not look; never a pass), fixed.
@@ -38,40 +38,35 @@ def checks() -> list[Check]:
     return sorted({check.docs: check for check in CHECKS}.values(), key=lambda check: check.docs)
 
 
-def questions() -> list[Question]:
-    """Those that only `verify` asks: the others are checks, and stand among them."""
-    found = {
+def questions() -> dict[str, Question]:
+    """The probes of `verify` by id. Each is a check of `doctor` as well: a test holds this."""
+    return {
         value.id: value
         for module in modules_of(orchestrator.verify)
         for value in vars(module).values()
         if isinstance(value, Question)
     }
-    asked_by_doctor = {check.id for check in CHECKS}
-    return [found[key] for key in sorted(found.keys() - asked_by_doctor)]
 
 
 def page() -> str:
-    parts = [HEAD, "## Checks\n", *map(_check, checks()), "## Probes\n", *map(_question, questions())]
-    return "\n".join(parts)
+    return "\n".join([HEAD, *map(_check, checks())])
 
 
 def _check(check: Check) -> str:
     anchor = check.docs.partition("#")[2]
     family = f"{anchor}.<role>" if anchor != check.id else check.id
     needs = f"\n- needs first: {', '.join(check.needs)}" if check.needs else ""
+    probe = "\n- a probe: `verify` and `up` ask it too" if check.id in questions() else ""
+    fix = f"\n- `doctor --fix`: {check.fix.text}" if check.fix else ""
     return (
         f'<a id="{anchor}"></a>\n\n### {family}\n\n{_plain(check)}\n\n'
-        f"- reads: {'; '.join(check.reads)}\n- when it is bad: {check.severity}{needs}\n"
+        f"- reads: {'; '.join(check.reads)}\n- when it is bad: {check.severity}{needs}{probe}{fix}\n"
     )
 
 
 def _plain(check: Check) -> str:
     """A family asks the same of each role."""
     return check.question.replace(check.id.rpartition(".")[2], "the service") if check.anchor else check.question
-
-
-def _question(question: Question) -> str:
-    return f'<a id="{question.id}"></a>\n\n### {question.id}\n\n{question.text}\n'
 
 
 if __name__ == "__main__":

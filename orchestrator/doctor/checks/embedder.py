@@ -11,6 +11,7 @@ from orchestrator.plan.records import Plan
 from orchestrator.result import Finding
 from orchestrator.verify.embed_long import LONG, probe_long
 from orchestrator.verify.embed_meaning import MEANING, probe_meaning
+from orchestrator.verify.embed_retrieval import RETRIEVAL, probe_some_retrieval
 from orchestrator.verify.embed_shape import BATCH, MATRYOSHKA, SHAPE, probe_batch, probe_matryoshka, probe_shape
 from orchestrator.verify.stack import READY, probe_ready
 
@@ -66,5 +67,11 @@ EMBED_MEANING = asked(
     reads=("vectors of known texts, against the model's published ones",),
     needs=("embed.batch",),
 )
-CHECKS = (EMBED_READY, EMBED_SHAPE, EMBED_BATCH, EMBED_MATRYOSHKA, EMBED_LONG, EMBED_MEANING)
-"""`embed.retrieval` is left to `verify`: its 256 texts take 5 s on two CPU cores (measured), like all the rest."""
+EMBED_RETRIEVAL = asked(
+    RETRIEVAL,
+    _by(probe_some_retrieval, LONG_ANSWER_S),
+    reads=("questions and passages in English, and in four more languages where the model claims many",),
+    needs=("embed.meaning",),
+    timeout_s=LONG_S,
+)
+CHECKS = (EMBED_READY, EMBED_SHAPE, EMBED_BATCH, EMBED_MATRYOSHKA, EMBED_LONG, EMBED_MEANING, EMBED_RETRIEVAL)
