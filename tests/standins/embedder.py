@@ -16,6 +16,7 @@ import re
 import threading
 import time
 from array import array
+from contextlib import suppress
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -161,7 +162,8 @@ def _handler(owner: Embedder) -> type[BaseHTTPRequestHandler]:
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            with suppress(BrokenPipeError, ConnectionResetError):  # a client that no longer waits
+                self.wfile.write(content)
 
     return Handler
 

@@ -58,8 +58,8 @@ def answered(ask: Ask, context: Context) -> Answer:
 
 
 @contextmanager
-def embeddings_of(context: Context, timeout_s: float = ANSWER_S) -> Iterator[EmbeddingsClient]:
-    stack = context.existing
+def embeddings_of(context: Context, timeout_s: float | None = None) -> Iterator[EmbeddingsClient]:
+    stack, timeout_s = context.existing, ANSWER_S if timeout_s is None else timeout_s
     url, key = _known(stack.addresses.embeddings), stack.keys().embeddings
     with closing(EmbeddingsClient(url, key, context.planned.served_name, timeout_s)) as client:
         yield client

@@ -24,7 +24,7 @@ Probe = Callable[[Plan, EmbeddingsClient], Finding]
 
 def _by(probe: Probe, timeout_s: float | None = None) -> Ask:
     def ask(context: Context) -> Finding:
-        with embeddings_of(context, *(() if timeout_s is None else (timeout_s,))) as embeddings:
+        with embeddings_of(context, timeout_s) as embeddings:
             return probe(context.planned, embeddings)
 
     return ask

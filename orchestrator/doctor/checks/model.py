@@ -20,7 +20,7 @@ from orchestrator.progress import Silent
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 CHEAP_BYTES = 256 * 2**20
-"""Read whole at every run: 0.8 s at the 346 MB/s that sha256 reached on a core without instructions for it (measured)."""
+"""Read whole at every run: 0.8 s at 346 MB/s, sha256 on a core that has no instructions for it (measured)."""
 FILES_S = 120.0
 """For what must be read whole: changed weights, or all of them for a report."""
 OLLAMA_KEEPS = "Ollama keeps the weights itself and checks their digest"
