@@ -24,6 +24,7 @@ def of_the_trip(question: Question, context: Context) -> Finding:
         return question.skipped("the plan has no Open WebUI")
     told = context.existing.told
     if question is ROUND_TRIP or question.id not in told:
+        told.clear()
         try:
             told.update({finding.id: finding for finding in _travel(context)})
         except OrchestratorError as error:
