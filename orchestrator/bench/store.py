@@ -87,6 +87,19 @@ def new_run_folder(base: Path | None = None, now: datetime | None = None) -> Pat
     )
 
 
+def newest_run_folder(base: Path | None = None) -> Path:
+    """The last whole run or sweep under a stack's folder (or `$ORCHESTRATOR_HOME`)."""
+    root = (base if base is not None else home()) / "bench"
+    whole = [path.parent for name in (RUN_FILE, SWEEP_FILE) for path in root.glob(f"*/{name}")]
+    if not whole:
+        raise OrchestratorError(
+            "no_run",
+            f"nothing was measured yet: no run under {root}",
+            remedy="orchestrator bench measures; or name the folder of a run",
+        )
+    return max(whole, key=lambda folder: (folder.stat().st_mtime, folder.name))
+
+
 def write_run(run: Run, folder: Path) -> None:
     columns = _columns(run)
     told = Told(

@@ -1,0 +1,1 @@
+"""Views on a stored run. None of them measures, judges or writes a file."""
