@@ -89,6 +89,14 @@ class Wrong(msgspec.Struct, frozen=True, kw_only=True):
     example: str
 
 
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """One way in which requests ended without an answer of vectors: how often, and the first one in words."""
+
+    outcome: Outcome
+    count: int
+    example: str
+
+
 class ClientReport(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the client could keep up; a run that it limited is no result."""
 
@@ -175,6 +183,7 @@ class Run:
     tokens_per_doc: float
     """Mean of what was sent, special tokens included."""
     wrongs: tuple[Wrong, ...] = ()
+    failures: tuple[Failure, ...] = ()
     telemetry: tuple[Series, ...] = ()
     fingerprint: dict[str, Any] = field(default_factory=dict)
     goal: Goal = field(default_factory=Goal)

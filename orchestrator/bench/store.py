@@ -13,7 +13,19 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from orchestrator.bench.records import ClientReport, Endpoint, Goal, Limits, Load, Requests, Run, Series, Sweep, Wrong
+from orchestrator.bench.records import (
+    ClientReport,
+    Endpoint,
+    Failure,
+    Goal,
+    Limits,
+    Load,
+    Requests,
+    Run,
+    Series,
+    Sweep,
+    Wrong,
+)
 from orchestrator.errors import OrchestratorError
 from orchestrator.state import home, write_whole
 
@@ -60,6 +72,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     notes: tuple[str, ...]
     columns_sha256: str
+    failures: tuple[Failure, ...] = ()
 
 
 class SweepIndex(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +131,7 @@ def write_run(run: Run, folder: Path) -> None:
         limits=run.limits,
         notes=run.notes,
         columns_sha256=hashlib.sha256(columns).hexdigest(),
+        failures=run.failures,
     )
     write_whole(folder / COLUMNS_FILE, columns)
     # Last: a folder with run.json is whole.
@@ -144,6 +158,7 @@ def read_run(path: Path) -> Run:
         dimension=told.dimension,
         tokens_per_doc=told.tokens_per_doc,
         wrongs=told.wrongs,
+        failures=told.failures,
         telemetry=tuple(
             Series(
                 name=head.name,

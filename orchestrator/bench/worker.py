@@ -1,0 +1,47 @@
+"""A client process: `python -m orchestrator.bench.worker`. Its job comes on stdin, so no key is ever in an argv."""
+
+from __future__ import annotations
+
+import select
+import sys
+import time
+import traceback
+
+from orchestrator.bench.load import Loop
+from orchestrator.bench.messages import Begin, Broke, Done, Ready, Tick, Work, read, write
+
+TICK_EVERY_S = 0.5
+
+
+def main() -> None:
+    told, tells = sys.stdin.buffer, sys.stdout.buffer
+    work = read(told)
+    if not isinstance(work, Work):
+        return
+    write(tells, Ready())
+    begin = read(told)
+    if not isinstance(begin, Begin):
+        return
+    last = time.monotonic()
+
+    def tick(documents: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= TICK_EVERY_S:
+            last = time.monotonic()
+            write(tells, Tick(documents=documents))
+
+    try:
+        measured = Loop(work.job, begin.at, _told_to_stop, time.monotonic).run(tick)
+    except Exception:
+        write(tells, Broke(text=traceback.format_exc()))
+        return
+    write(tells, Done(measured=measured))
+
+
+def _told_to_stop() -> bool:
+    """The tool closes our stdin to end a run early, and its death does too."""
+    return bool(select.select([sys.stdin.fileno()], (), (), 0)[0])
+
+
+if __name__ == "__main__":
+    main()
