@@ -19,6 +19,7 @@ Examples:
   orchestrator up --dry-run                         only show the plan and what would change
   orchestrator up --model ./my-model.gguf           a model of your own, no network needed
   orchestrator up embed --engine native --json      the embedding server alone, for a script
+  orchestrator up ci --ci                           in a pipeline
 """
 
 
@@ -27,9 +28,19 @@ Examples:
 @stack_option
 @click.option("--dry-run", is_flag=True, help="Show the plan and what would change; change nothing.")
 @click.option("--replan", is_flag=True, help="Decide afresh instead of keeping the recorded plan.")
+@click.option("--ci", is_flag=True, help="For pipelines: plain lines, no colour, files in --artifacts, cache keys.")
+@click.option(
+    "--artifacts",
+    type=click.Path(file_okay=False),
+    default="orchestrator-artifacts",
+    show_default=True,
+    help="Where --ci writes junit.xml, result.json and stack.env.",
+)
 @lock_option
 @json_option
-def command(as_json: bool, dry_run: bool, replan: bool, lock_timeout_s: float, **flags: Any) -> int:
+def command(
+    *, as_json: bool, dry_run: bool, replan: bool, ci: bool, artifacts: str, lock_timeout_s: float, **flags: Any
+) -> int:
     """Bring a verified stack up.
 
     Reads this machine, plans, starts, wires Open WebUI, and proves the vectors right before it says ready.
@@ -38,11 +49,16 @@ def command(as_json: bool, dry_run: bool, replan: bool, lock_timeout_s: float, *
     for where nothing says otherwise.
     """
     from orchestrator.cli.output import finish
+    from orchestrator.cli.pipeline import rehearse_in_pipeline, up_in_pipeline
     from orchestrator.cli.terminal import progress
     from orchestrator.operations.up import UpRequest, rehearse, up
 
     recalled = recalled_of(flags)
     request = UpRequest(spec=recalled.spec, asked=recalled.asked, replan=replan, lock_timeout_s=lock_timeout_s)
+    if ci and dry_run:
+        return rehearse_in_pipeline(request, as_json=as_json, view=_view_changes)
+    if ci:
+        return up_in_pipeline(request, artifacts, as_json=as_json, view=_view)
     if dry_run:
         decided, result = rehearse(request)
         show_plan(decided)

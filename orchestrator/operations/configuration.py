@@ -10,8 +10,8 @@ from orchestrator.configuration.settings import Setting, unknown_variables
 from orchestrator.operations.request import Asked, defaults, recalled
 from orchestrator.result import Result
 
-OTHER_VARIABLES = ("ORCHESTRATOR_HOME", "ORCHESTRATOR_STACK", "ORCHESTRATOR_ROLE")
-"""Read or set by other rooms: where state lives, and the marks of a stack's processes."""
+OTHER_VARIABLES = ("ORCHESTRATOR_HOME", "ORCHESTRATOR_KEEP_WHEELS", "ORCHESTRATOR_STACK", "ORCHESTRATOR_ROLE")
+"""Read or set by other rooms: where state lives, what an install keeps, and the marks of a stack's processes."""
 
 
 def show(asked: Asked) -> Result:
