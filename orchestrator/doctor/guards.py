@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.doctor.check import Check
-from orchestrator.doctor.checks import disk, docker, gpu, host, network, plan, secrets
+from orchestrator.doctor.checks import disk, docker, gpu, gpu_health, host, network, plan, secrets
 from orchestrator.plan.records import Plan
 
 ALWAYS = (
@@ -22,7 +22,17 @@ WITH_NATIVE = (host.C_LIBRARY, disk.ENVIRONMENTS_DISK, disk.CACHE_EXEC)
 WITH_VLLM_ON_THE_CPU = (host.PROCESSOR,)
 WITH_VLLM_HERE_ON_THE_CPU = (host.LIBRARIES,)
 WITH_COMPOSE = (docker.CLI, docker.CONTEXT, docker.ACCESS, docker.DAEMON, docker.COMPOSE_VERSION, docker.DOCKER_DISK)
-WITH_A_CARD = (gpu.NVML, gpu.PRESENT, gpu.VRAM_FREE, gpu.COMPUTE_CAPABILITY)
+WITH_A_CARD = (
+    host.RESTART,
+    gpu.NVML,
+    gpu.VISIBLE,
+    gpu.PRESENT,
+    gpu.VRAM_FREE,
+    gpu.COMPUTE_CAPABILITY,
+    gpu.DTYPE,
+    gpu.DRIVER_CUDA,
+    gpu_health.MODE,
+)
 
 
 def guards_of(planned: Plan) -> tuple[Check, ...]:

@@ -50,6 +50,7 @@ THROTTLES = {
     0x100: "display_clocks",
 }
 """NVML's clock event reasons; idle (0x1) is no throttling."""
+HIDES_ALL = ("", "-1", "none", "NoDevFiles")
 SMS_OF_MIG_ATTRIBUTE = "multiprocessorCount"
 
 
@@ -104,12 +105,13 @@ def _read(nvml: Any, environment: Mapping[str, str]) -> GpuFacts:
             continue
         found += _slices(nvml, handle, card) if card.mig_enabled else [card]
     visible, restriction = visible_gpus(found, environment)
+    absent = absent_entries(found, environment)
     if faults and not visible:
-        return GpuFacts(error=faults[0], driver=_driver(nvml), cuda=_cuda(nvml), visible=restriction)
-    return GpuFacts(gpus=tuple(visible), driver=_driver(nvml), cuda=_cuda(nvml), visible=restriction)
+        return GpuFacts(error=faults[0], driver=_driver(nvml), cuda=_cuda(nvml), visible=restriction, absent=absent)
+    return GpuFacts(gpus=tuple(visible), driver=_driver(nvml), cuda=_cuda(nvml), visible=restriction, absent=absent)
 
 
-class _Reader:
+class FieldReader:
     """Asks one card, field by field; what fails is kept by field name."""
 
     def __init__(self, nvml: Any) -> None:
@@ -132,7 +134,7 @@ class _Reader:
 def _card(nvml: Any, handle: Any, index: int) -> Gpu:
     """A lost card raises at its uuid: without one it cannot be given to anything."""
     uuid = nvml.nvmlDeviceGetUUID(handle)
-    read = _Reader(nvml)
+    read = FieldReader(nvml)
     name = read("name", nvml.nvmlDeviceGetName, handle) or "unknown NVIDIA card"
     total, used, free, reserved = _memory(nvml, handle, read)
     mig = read("mig_enabled", nvml.nvmlDeviceGetMigMode, handle)
@@ -174,7 +176,7 @@ def _card(nvml: Any, handle: Any, index: int) -> Gpu:
     )
 
 
-def _memory(nvml: Any, handle: Any, read: _Reader) -> tuple[int | None, int | None, int | None, int | None]:
+def _memory(nvml: Any, handle: Any, read: FieldReader) -> tuple[int | None, int | None, int | None, int | None]:
     """(total, used, free, reserved). Version 2 keeps the driver's own part apart; older drivers count it as used."""
     first = read("memory", lambda: nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2))
     if first is not None:
@@ -187,7 +189,7 @@ def _memory(nvml: Any, handle: Any, read: _Reader) -> tuple[int | None, int | No
     return second.total, second.used, second.free, None
 
 
-def _processes(nvml: Any, handle: Any, read: _Reader) -> tuple[GpuProcess, ...]:
+def _processes(nvml: Any, handle: Any, read: FieldReader) -> tuple[GpuProcess, ...]:
     """Compute and graphics; a pid that is both counts once. Inside a container NVML shows the host's pids, or none."""
     listed: dict[int, GpuProcess] = {}
     compute = read("processes", nvml.nvmlDeviceGetComputeRunningProcesses, handle) or []
@@ -216,7 +218,7 @@ def _slices(nvml: Any, handle: Any, card: Gpu) -> list[Gpu]:
             uuid = nvml.nvmlDeviceGetUUID(part)
         except nvml.NVMLError:
             continue  # the position is empty
-        read = _Reader(nvml)
+        read = FieldReader(nvml)
         total, used, free, reserved = _memory(nvml, part, read)
         attributes = read("sm_count", nvml.nvmlDeviceGetAttributes, part)
         slices.append(
@@ -255,13 +257,13 @@ def _watt(milliwatt: int | None) -> float | None:
 
 
 def _driver(nvml: Any) -> str | None:
-    version = _Reader(nvml)("driver", nvml.nvmlSystemGetDriverVersion)
+    version = FieldReader(nvml)("driver", nvml.nvmlSystemGetDriverVersion)
     return None if version is None else str(version)
 
 
 def _cuda(nvml: Any) -> str | None:
     """12040 → 12.4."""
-    version = _Reader(nvml)("cuda", nvml.nvmlSystemGetCudaDriverVersion_v2)
+    version = FieldReader(nvml)("cuda", nvml.nvmlSystemGetCudaDriverVersion_v2)
     return None if version is None else f"{version // 1000}.{version % 1000 // 10}"
 
 
@@ -290,6 +292,12 @@ def visible_gpus(gpus: list[Gpu], environment: Mapping[str, str]) -> tuple[list[
         gpus = kept
         notes.append(f"CUDA_VISIBLE_DEVICES={cuda}")
     return gpus, "; ".join(notes) or None
+
+
+def absent_entries(gpus: list[Gpu], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Entries of CUDA_VISIBLE_DEVICES that name no card; not those that people write to hide every card."""
+    entries = [entry.strip() for entry in environment.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    return tuple(entry for entry in entries if entry not in HIDES_ALL and not any(_named(gpu, entry) for gpu in gpus))
 
 
 def _chosen(gpu: Gpu, uuids: list[str]) -> bool:

@@ -73,6 +73,8 @@ class GpuFacts(msgspec.Struct, frozen=True, kw_only=True):
     cuda: str | None = None
     visible: str | None = None
     """The restriction that applied, for example `CUDA_VISIBLE_DEVICES=0`; None where there was none."""
+    absent: tuple[str, ...] = ()
+    """Entries of CUDA_VISIBLE_DEVICES that name no card; CUDA stops reading at the first."""
     error: Unreadable | None = None
     """Why there are no cards to read: no_library, no_driver, version_mismatch, timeout, ..."""
 

@@ -330,6 +330,11 @@ def test_secrets_handed_to_containers_count(context, native):
 # The card
 
 
+BEHIND_THE_CARD = dict.fromkeys(
+    ("gpu.vram.free", "gpu.cc", "gpu.dtype", "gpu.driver.cuda", "gpu.mode", "plan.util"), "skip"
+)
+
+
 def gpus(**changes):
     return facts_of(gpu=GpuFacts(gpus=(msgspec.structs.replace(CARD, **changes),), driver="580.95", cuda="13.0"))
 
@@ -338,20 +343,13 @@ def gpus(**changes):
 def test_no_nvml_gives_one_failure(context, gpu_plan, code):
     facts = facts_of(gpu=GpuFacts(error=Unreadable(code=code, reason="the driver does not answer")))
     findings = run(context(plan=gpu_plan, facts=facts))
-    assert not_passed(findings) == {
-        "gpu.nvml": "fail",
-        "gpu.present": "skip",
-        "gpu.vram.free": "skip",
-        "gpu.cc": "skip",
-        "plan.util": "skip",
-    }
+    assert not_passed(findings) == {**BEHIND_THE_CARD, "gpu.present": "skip", "gpu.visible": "skip", "gpu.nvml": "fail"}
     assert findings["gpu.vram.free"].evidence == "blocked by gpu.nvml"
 
 
 def test_the_planned_card_is_gone(context, gpu_plan):
     findings = run(context(plan=gpu_plan, facts=gpus(uuid="GPU-other")))
-    behind = {"gpu.vram.free": "skip", "gpu.cc": "skip", "plan.util": "skip"}
-    assert not_passed(findings) == {"gpu.present": "fail", **behind}
+    assert not_passed(findings) == {**BEHIND_THE_CARD, "gpu.present": "fail"}
     assert "GPU-other" in findings["gpu.present"].evidence
 
 
@@ -371,7 +369,7 @@ def test_what_the_own_stack_would_give_back_is_free(context, gpu_plan):
 
 def test_an_old_card(context, gpu_plan):
     findings = run(context(plan=gpu_plan, facts=gpus(compute_capability=(6, 1))))
-    assert not_passed(findings) == {"gpu.cc": "fail"}
+    assert not_passed(findings) == {"gpu.cc": "fail", "gpu.dtype": "skip"}
     assert "6.1" in findings["gpu.cc"].reason
     llamacpp = msgspec.structs.replace(gpu_plan, backend="llamacpp")
     assert run(context(plan=llamacpp, facts=gpus(compute_capability=(6, 1))))["gpu.cc"].verdict == "pass"

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from orchestrator.facts.gpu import visible_gpus
+from orchestrator.facts.gpu import absent_entries, visible_gpus
 from orchestrator.facts.records import Gpu, GpuFacts
 from tests.standins.nvml.build import environment
 
@@ -175,3 +175,20 @@ def test_restrictions(environ, left):
     found, note = visible_gpus([gpu(0), gpu(1), gpu(2)], environ)
     assert [one.index for one in found] == left
     assert (note is None) == (not environ or environ == {"NVIDIA_VISIBLE_DEVICES": "all"})
+
+
+@pytest.mark.parametrize(
+    ("value", "absent"),
+    [
+        (None, ()),
+        ("", ()),
+        ("-1", ()),
+        ("NoDevFiles", ()),
+        ("0,1", ()),
+        ("0, 7", ("7",)),
+        ("GPU-gone,1", ("GPU-gone",)),
+    ],
+)
+def test_entries_that_name_no_card(value, absent):
+    cards = [Gpu(index=i, uuid=f"GPU-{i}", name="x", total_bytes=1, used_bytes=0, free_bytes=1) for i in range(2)]
+    assert absent_entries(cards, {} if value is None else {"CUDA_VISIBLE_DEVICES": value}) == absent
