@@ -1,6 +1,7 @@
 """A healthy machine and a plan for it; each test breaks one thing."""
 
 import os
+import socket
 import subprocess
 
 import msgspec
@@ -18,7 +19,7 @@ from orchestrator.facts.records import (
     Reach,
     SourceFacts,
 )
-from orchestrator.plan.spec import Spec
+from orchestrator.plan.spec import DEFAULT_PORTS, Spec
 from orchestrator.state import StackFolder
 from tests.plans import GIB, GPU_UUID, plan_of
 
@@ -67,9 +68,22 @@ def context(tmp_path, monkeypatch):
             "folder": StackFolder("default"),
             **changes,
         }
-        return Context(**fields)
+        return Context(**{**fields, "plan": on_free_ports(fields["plan"])})
 
     return make
+
+
+def on_free_ports(plan):
+    """What else runs on this machine may hold the ports that a plan has by default."""
+    if plan is None or plan.ports != DEFAULT_PORTS:
+        return plan
+    probes = {role: socket.socket() for role in plan.ports}
+    for probe in probes.values():
+        probe.bind(("127.0.0.1", 0))
+    ports = {role: probe.getsockname()[1] for role, probe in probes.items()}
+    for probe in probes.values():
+        probe.close()
+    return msgspec.structs.replace(plan, ports=ports)
 
 
 @pytest.fixture

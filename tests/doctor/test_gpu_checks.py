@@ -37,11 +37,11 @@ from orchestrator.plan.records import Device
 from orchestrator.plan.spec import Spec
 from orchestrator.state import StackFolder
 from tests.doctor.broken import findings
-from tests.doctor.conftest import facts_of
+from tests.doctor.conftest import facts_of, on_free_ports
 from tests.plans import plan_of
 gpu_health.SPACING_S = 0.01
 device = Device(kind="gpu", uuid=os.environ.get("PLANNED", "GPU-standin-0"), name="the planned card", index=0)
-plan = plan_of(gpu=True, engine="native", device=device)
+plan = on_free_ports(plan_of(gpu=True, engine="native", device=device))
 own = dict(os.environ)
 for change in json.loads(sys.argv[1]):
     os.environ.update(change)
