@@ -69,5 +69,6 @@ def bench_data(assessment: Assessment) -> dict[str, Any]:
         "load": msgspec.to_builtins(run.load),
         "model": run.endpoint.model,
         "wrongs": msgspec.to_builtins(run.wrongs),
+        "failures": msgspec.to_builtins(run.failures),
         "fingerprint": run.fingerprint,
     }

@@ -107,8 +107,13 @@ def _latency(assessment: Assessment) -> list[Row]:
 def _conditions(assessment: Assessment) -> list[Row]:
     figures, client, energy = assessment.figures, assessment.run.client, assessment.energy
     failed = [f"{count} {name.replace('_', ' ')}" for name, count in figures.outcomes.items() if count and name != "ok"]
+    first = [f"first {one.outcome.replace('_', ' ')}: {one.example}" for one in assessment.run.failures]
     rows = [
-        Row("errors", f"{figures.errors} of {figures.requests} requests", ", ".join(failed)),
+        Row(
+            "errors",
+            f"{figures.errors} of {figures.requests} requests",
+            "; ".join(filter(None, (", ".join(failed), *first))),
+        ),
         Row(
             "client",
             "kept up" if client.valid else "too slow",
