@@ -23,9 +23,10 @@ from orchestrator.facts import docker as docker_facts
 from orchestrator.facts.docker import read_docker
 from orchestrator.facts.records import DockerFacts, Reach, SourceFacts
 from orchestrator.plan.spec import Spec
+from tests import plans
 from tests.doctor.broken import changed, findings, verdicts
 from tests.doctor.conftest import facts_of
-from tests.plans import plan_of
+from tests.doctor.ports import quiet_ports
 from tests.standins.docker_engine import StandInEngine
 
 BEHIND_DAEMON = dict.fromkeys(("compose.version", "docker.rootless", "docker.mtu"), "skip")
@@ -109,11 +110,19 @@ def plugin(machine, version):
 
 
 @pytest.fixture
-def seen(context, machine):
+def plan_of():
+    """Plans on ports that are this test's own."""
+    ports = quiet_ports()
+    return lambda *words, **changes: plans.plan_of(*words, **{"ports": ports, **changes})
+
+
+@pytest.fixture
+def seen(context, machine, plan_of):
     """`seen(…)`: a context with the Docker that is here now, asked offline."""
 
     def make(docker=None, **changes):
-        return context(facts=facts_of(docker=docker or read_docker()), **{"offline": True, **changes})
+        facts = facts_of(docker=docker or read_docker())
+        return context(facts=facts, **{"offline": True, "plan": plan_of(), **changes})
 
     return make
 
@@ -146,7 +155,7 @@ def test_no_docker_program(healthy, machine, seen):
     assert finding.remedy.commands == ("orchestrator up --engine native",)
 
 
-def test_no_docker_is_no_failure_where_nobody_asked_for_containers(machine, context):
+def test_no_docker_is_no_failure_where_nobody_asked_for_containers(machine, context, plan_of):
     machine.docker.unlink()
     for changes in ({"plan": None}, {"plan": None, "spec": Spec(engine="native")}, {"plan": plan_of(engine="native")}):
         found = findings(context(offline=True, **changes))
@@ -258,14 +267,14 @@ def edited(context, **changes):
     return context
 
 
-def test_compose_2_26_honours_our_own_way_of_asking_for_a_gpu(engine, seen):
+def test_compose_2_26_honours_our_own_way_of_asking_for_a_gpu(engine, seen, plan_of):
     engine(compose="2.26.1-4")
     finding = findings(seen(plan=plan_of(gpu=True)))["compose.version"]
     assert finding.verdict == "pass"
     assert "deploy" in finding.evidence
 
 
-def test_compose_2_26_ignores_gpus_without_a_word(engine, seen):
+def test_compose_2_26_ignores_gpus_without_a_word(engine, seen, plan_of):
     """Measured (facts): rc 0, and the service runs without a GPU."""
     engine(compose="2.26.1-4")
     context = seen(plan=plan_of(gpu=True))
@@ -277,7 +286,7 @@ def test_compose_2_26_ignores_gpus_without_a_word(engine, seen):
     assert "CPU" in findings(context)["compose.version"].reason
 
 
-def test_a_newer_compose_honours_gpus(engine, seen):
+def test_a_newer_compose_honours_gpus(engine, seen, plan_of):
     engine(compose="2.40.3")
     context = edited(seen(plan=plan_of(gpu=True)), embeddings={"deploy": None, "gpus": "all"})
     assert findings(context)["compose.version"].verdict == "pass"
@@ -286,7 +295,7 @@ def test_a_newer_compose_honours_gpus(engine, seen):
 # docker.rootless, docker.snap
 
 
-def test_rootless_with_a_gpu(engine, seen, monkeypatch, tmp_path):
+def test_rootless_with_a_gpu(engine, seen, monkeypatch, tmp_path, plan_of):
     monkeypatch.setattr(docker_kind, "NVIDIA_CONFIG", tmp_path / "config.toml")
     plan = plan_of(gpu=True)
     engine()
@@ -297,7 +306,7 @@ def test_rootless_with_a_gpu(engine, seen, monkeypatch, tmp_path):
     assert changed(before, seen(plan=plan)) == {}
 
 
-def test_rootless_without_a_gpu_or_with_cdi_is_well(healthy, engine, seen):
+def test_rootless_without_a_gpu_or_with_cdi_is_well(healthy, engine, seen, plan_of):
     engine(SecurityOptions=["name=rootless"])
     assert changed(healthy, seen()) == {}
     devices = [{"Source": "cdi", "ID": "nvidia.com/gpu=0"}]
@@ -305,13 +314,13 @@ def test_rootless_without_a_gpu_or_with_cdi_is_well(healthy, engine, seen):
     assert findings(seen(plan=plan_of(gpu=True)))["docker.rootless"].verdict == "pass"
 
 
-def test_docker_desktop_on_linux(healthy, engine, seen):
+def test_docker_desktop_on_linux(healthy, engine, seen, plan_of):
     engine(OperatingSystem="Docker Desktop")
     assert changed(healthy, seen()) == {"docker.rootless": "warn"}
     assert findings(seen(plan=plan_of(gpu=True)))["docker.rootless"].verdict == "fail"
 
 
-def test_docker_desktop_under_wsl_has_the_gpu(engine, seen):
+def test_docker_desktop_under_wsl_has_the_gpu(engine, seen, plan_of):
     engine(OperatingSystem="Docker Desktop")
     facts = facts_of(docker=read_docker())
     facts = msgspec.structs.replace(facts, host=msgspec.structs.replace(facts.host, wsl=True))
@@ -381,7 +390,7 @@ def test_a_neighbour_that_is_not_found(machine, engine, seen):
     assert changed(before, seen(running=RUNNING)) == {"docker.dns": "fail"}
 
 
-def test_a_name_server_that_only_this_machine_reaches(machine, engine, seen):
+def test_a_name_server_that_only_this_machine_reaches(machine, engine, seen, plan_of):
     """systemd-resolved on 127.0.0.53, or a VPN's: the engine hands containers what they cannot reach."""
     engine()
     ollama = plan_of("ollama")
@@ -410,7 +419,7 @@ def test_a_docker_that_hangs_over_a_name(machine, engine, seen, monkeypatch):
 # docker.mtu
 
 
-def test_a_bridge_larger_than_the_uplink(engine, seen, mtus):
+def test_a_bridge_larger_than_the_uplink(engine, seen, mtus, plan_of):
     engine()
     before = verdicts(seen(plan=plan_of("ollama")))
     mtus(1500, 1400)
@@ -445,7 +454,7 @@ def test_the_hosts_own_shared_memory_is_enough(engine, seen):
     assert findings(context)["docker.shm"].verdict == "pass"
 
 
-def test_llamacpp_shares_no_memory(engine, seen):
+def test_llamacpp_shares_no_memory(engine, seen, plan_of):
     engine()
     assert findings(seen(plan=plan_of("llamacpp")))["docker.shm"].verdict == "skip"
 

@@ -28,6 +28,7 @@ from orchestrator.facts.records import CachedModel, DockerFacts
 from orchestrator.plan.records import Weights, WeightsSource
 from tests.doctor.broken import changed, findings, verdicts
 from tests.doctor.conftest import facts_of
+from tests.doctor.ports import quiet_ports
 from tests.plans import plan_of
 from tests.standins.hub import COMMIT, StandInHub
 from tests.standins.hub import running as hub_running
@@ -51,13 +52,7 @@ def program(tmp_path, monkeypatch):
 
 @pytest.fixture
 def free_ports():
-    probes = [socket.socket() for _ in range(3)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return dict(zip(("webui", "embeddings", "vectors"), ports, strict=True))
+    return quiet_ports()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.operations.secrets import ensure_secrets, read_secrets, store_secrets
 from orchestrator.state import StackFolder, write_whole
 from tests.doctor.broken import changed, findings, verdicts
+from tests.doctor.ports import quiet_ports
 from tests.plans import plan_of
 
 MINE = ("sec.env", "sec.secret")
@@ -22,7 +23,7 @@ MINE = ("sec.env", "sec.secret")
 @pytest.fixture
 def started(context):
     """A native stack that was brought up once: its secrets, the copy that Open WebUI's start script reads, its data."""
-    healthy = context(plan=plan_of(engine="native"), offline=True)
+    healthy = context(plan=plan_of(engine="native", ports=quiet_ports()), offline=True)
     secrets = ensure_secrets(healthy.folder)
     hand_out(healthy.folder, secrets["webui_secret_key"])
     (healthy.folder.data / "webui").mkdir(parents=True)
@@ -140,7 +141,7 @@ def test_a_key_that_is_nowhere_any_more_is_not_replaced(started):
 
 
 def test_a_key_is_made_where_nothing_depends_on_one(context):
-    fresh = context(plan=plan_of(engine="native"), offline=True)
+    fresh = context(plan=plan_of(engine="native", ports=quiet_ports()), offline=True)
     ensure_secrets(fresh.folder)
     before = verdicts(fresh)
     others = {name: value for name, value in read_secrets(fresh.folder).items() if name != "webui_secret_key"}
