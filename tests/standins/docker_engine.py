@@ -31,7 +31,8 @@ class StandInEngine:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.bind(str(path))
         self.socket.listen()
-        threading.Thread(target=self._serve, daemon=True).start()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
 
     def _serve(self) -> None:
         while True:
@@ -47,4 +48,7 @@ class StandInEngine:
             plug.close()
 
     def close(self) -> None:
+        """The thread first: a descriptor closed under its `accept` may be another test's a moment later."""
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
         self.socket.close()
