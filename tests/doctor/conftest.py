@@ -21,6 +21,7 @@ from orchestrator.facts.records import (
 )
 from orchestrator.plan.spec import DEFAULT_PORTS, Spec
 from orchestrator.state import StackFolder
+from tests.doctor.ports import quiet_ports
 from tests.plans import GIB, GPU_UUID, plan_of
 
 CARD = Gpu(
@@ -59,12 +60,13 @@ def facts_of(**changes):
 def context(tmp_path, monkeypatch):
     """`context(plan=…, facts=…)`"""
     monkeypatch.setenv("ORCHESTRATOR_HOME", str(tmp_path))
+    ports = quiet_ports()
 
     def make(**changes):
         fields = {
             "spec": Spec(),
             "facts": facts_of(),
-            "plan": plan_of(),
+            "plan": plan_of(ports=ports),
             "folder": StackFolder("default"),
             **changes,
         }
