@@ -10,7 +10,8 @@ from types import ModuleType
 
 import orchestrator.verify
 from orchestrator.doctor.catalogue import CHECKS
-from orchestrator.doctor.check import Check
+from orchestrator.doctor.check import Area, Check
+from orchestrator.doctor.listing import AREA_TITLES, STAGE_TEXTS, described
 from orchestrator.verify.question import Question
 
 PAGE = Path(__file__).parents[1] / "docs" / "checks.md"
@@ -22,6 +23,8 @@ Made by `tools/checks_page.py` from the records in the code; a test holds the tw
 A check looks at the machine, the plan, the stack's files or the running stack. Those that a plan needs guard
 `orchestrator up`: one of severity *fail* stops it before anything is changed. Those that are marked as a probe are also
 asked by `orchestrator verify` and at the end of `up`, which says ready only when none fails.
+
+How to read what `doctor` says, its exit codes, and what `--fix` may do: [doctor.md](doctor.md).
 
 Verdicts: pass, warn, fail, skip (it names the check that blocked it, or why it does not apply), error (the check itself
 could not look; never a pass), fixed.
@@ -35,7 +38,7 @@ def modules_of(package: ModuleType) -> Iterator[ModuleType]:
 
 def checks() -> list[Check]:
     """One of each family: the three ports share a section."""
-    return sorted({check.docs: check for check in CHECKS}.values(), key=lambda check: check.docs)
+    return list({check.docs: check for check in reversed(CHECKS)}.values())[::-1]
 
 
 def questions() -> dict[str, Question]:
@@ -49,19 +52,28 @@ def questions() -> dict[str, Question]:
 
 
 def page() -> str:
-    return "\n".join([HEAD, *map(_check, checks())])
+    return "\n".join([HEAD, *(_area(title, area) for area, title in AREA_TITLES.items())])
+
+
+def _area(title: str, area: Area) -> str:
+    return "\n".join([f"## {title}\n", *(_check(check) for check in checks() if check.area == area)])
 
 
 def _check(check: Check) -> str:
     anchor = check.docs.partition("#")[2]
     family = f"{anchor}.<role>" if anchor != check.id else check.id
-    needs = f"\n- needs first: {', '.join(check.needs)}" if check.needs else ""
-    probe = "\n- a probe: `verify` and `up` ask it too" if check.id in questions() else ""
-    fix = f"\n- `doctor --fix`: {check.fix.text}" if check.fix else ""
-    return (
-        f'<a id="{anchor}"></a>\n\n### {family}\n\n{_plain(check)}\n\n'
-        f"- reads: {'; '.join(check.reads)}\n- when it is bad: {check.severity}{needs}{probe}{fix}\n"
-    )
+    record = described(check, CHECKS)
+    lines = {
+        "reads": "; ".join(check.reads),
+        "asked of": STAGE_TEXTS[check.stage],
+        "when it is bad": check.severity,
+        "needs first": ", ".join(record.needs),
+        "blocks": ", ".join(record.blocks),
+        "a probe": "`verify` and `up` ask it too" if check.id in questions() else "",
+        "`doctor --fix`": record.fix,
+    }
+    listed = "\n".join(f"- {name}: {value}" for name, value in lines.items() if value)
+    return f'<a id="{anchor}"></a>\n\n### {family}\n\n{_plain(check)}\n\n{listed}\n'
 
 
 def _plain(check: Check) -> str:
