@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 
+import msgspec
+
 from orchestrator.doctor.check import Answer, Check
 from orchestrator.doctor.context import Context
 from orchestrator.result import Finding, Remedy, Verdict
@@ -125,12 +127,20 @@ class _Run:
         return not any(need in self.waiting or need in self.running for need in check.needs)
 
 
-def _answer(check: Check, context: Context) -> Answer:
+def _answer(check: Check, context: Context) -> object:
     if check.stage != "host" and context.plan is None:
         return Answer(verdict="skip", reason=context.no_plan)
     if check.stage == "stack" and context.stack is None:
         return Answer(verdict="skip", reason=f"no stack named {context.spec.stack} runs here")
-    return check.answer(context)
+    answer = check.answer(context)
+    return _of_this_stack(answer, context) if isinstance(answer, Answer) else answer
+
+
+def _of_this_stack(answer: Answer, context: Context) -> Answer:
+    """Probes and causes know no stack's name: what they advise must not start or change another one."""
+    text, commands = answer.remedy.text, answer.remedy.commands
+    remedy = Remedy(text=context.for_this_stack(text), commands=tuple(map(context.for_this_stack, commands)))
+    return msgspec.structs.replace(answer, remedy=remedy)
 
 
 def _finding(check: Check, answer: object) -> Finding:

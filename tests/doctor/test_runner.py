@@ -6,6 +6,7 @@ import pytest
 from orchestrator.doctor.check import Answer, Check, bad, not_applicable, passed, warned
 from orchestrator.doctor.runner import AT_ONCE, blocker_of, run_checks
 from orchestrator.errors import OrchestratorError
+from orchestrator.plan.spec import Spec
 
 
 def check(name, answer, needs=(), severity="fail", timeout_s=5.0, stage="host"):
@@ -198,3 +199,14 @@ def test_an_earlier_answer_does_not_count_while_the_check_is_asked_again(context
         "a": "pass",
         "b": "pass",
     }
+
+
+def test_what_a_remedy_tells_to_type_is_of_this_stack(context):
+    def advises(context):
+        return bad("1", "so", "see `orchestrator up --help`; orchestrator status", "orchestrator logs webui", "ls")
+
+    (finding,) = run_checks([check("a", advises)], context(spec=Spec(stack="team")))
+    assert finding.remedy.text == "see `orchestrator up --help`; orchestrator status --stack team"
+    assert finding.remedy.commands == ("orchestrator logs --stack team webui", "ls")
+    (plain,) = run_checks([check("a", advises)], context())
+    assert plain.remedy.commands == ("orchestrator logs webui", "ls")
