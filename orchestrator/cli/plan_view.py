@@ -37,6 +37,7 @@ def render_plan(
     if explain:
         free = "of the simulated machine" if simulated else "read from this machine"
         parts += [terms_table(plan.memory, width, free), settings_table(plan, width)]
+        parts += [limits_text(plan, width)] if plan.limits is not None else []
     parts.append(throughput_text(decision.throughput, width))
     if history:
         parts.append(experience_text(history, width))
@@ -126,6 +127,17 @@ def settings_table(plan: Plan, width: int) -> str:
     for name, value in plan.backend_args.items():
         reason = plan.reasons.get(name, "")
         lines += _hanging(str(value), reason, width, f"{name:{longest}}  ")
+    return "\n".join(lines)
+
+
+def limits_text(plan: Plan, width: int) -> str:
+    """How far the same plan could be stretched."""
+    assert plan.limits is not None  # noqa: S101 - the caller looked
+    lines = [_title("What would still fit, everything else as it is")]
+    longest, widest = plan.limits.max_length, plan.limits.batched_tokens
+    at_most = "all that the model takes" if longest >= plan.card.ctx else "the largest that memory leaves room for"
+    lines += _columns(f"--max-length      {longest:>6}", at_most, width)
+    lines += _columns(f"--batched-tokens  {widest:>6}", f"planned are {plan.batched_tokens}", width)
     return "\n".join(lines)
 
 

@@ -289,8 +289,8 @@ def visible_gpus(gpus: list[Gpu], environment: Mapping[str, str]) -> tuple[list[
             if not matching:
                 break
             kept += [gpu for gpu in matching if gpu not in kept]
+        notes.append(f"CUDA_VISIBLE_DEVICES={cuda}{_order_doubt(gpus, cuda, environment)}")
         gpus = kept
-        notes.append(f"CUDA_VISIBLE_DEVICES={cuda}")
     return gpus, "; ".join(notes) or None
 
 
@@ -298,6 +298,16 @@ def absent_entries(gpus: list[Gpu], environment: Mapping[str, str]) -> tuple[str
     """Entries of CUDA_VISIBLE_DEVICES that name no card; not those that people write to hide every card."""
     entries = [entry.strip() for entry in environment.get("CUDA_VISIBLE_DEVICES", "").split(",")]
     return tuple(entry for entry in entries if entry not in HIDES_ALL and not any(_named(gpu, entry) for gpu in gpus))
+
+
+def _order_doubt(gpus: list[Gpu], cuda: str, environment: Mapping[str, str]) -> str:
+    """CUDA numbers the fastest card first unless it is told otherwise, NVML by bus: with unlike cards a number may mean
+    another card to the server than to us."""
+    by_number = any(part.strip().isdigit() for part in cuda.split(","))
+    unlike = len({gpu.name for gpu in gpus}) > 1
+    if not by_number or not unlike or environment.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID":
+        return ""
+    return " (numbered by bus here; CUDA numbers the fastest first: set CUDA_DEVICE_ORDER=PCI_BUS_ID)"
 
 
 def _chosen(gpu: Gpu, uuids: list[str]) -> bool:

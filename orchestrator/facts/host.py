@@ -163,11 +163,11 @@ def _container(root: Path) -> str | None:
 def disk_space(folder: Path) -> DiskSpace | None:
     """Free space where `folder` is or will be made."""
     existing = folder
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
     try:
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
         stat = os.statvfs(existing)
-    except OSError:
+    except OSError:  # also a folder that this user may not look into (another user's rootless engine)
         return None
     return DiskSpace(
         path=str(folder), free_bytes=stat.f_bavail * stat.f_frsize, total_bytes=stat.f_blocks * stat.f_frsize

@@ -16,6 +16,7 @@ from orchestrator.facts.network import read_sources
 from orchestrator.facts.programs import read_programs
 from orchestrator.facts.records import (
     CachedModel,
+    DiskSpace,
     DockerFacts,
     Facts,
     GpuFacts,
@@ -28,6 +29,7 @@ from orchestrator.facts.records import (
 
 DEADLINE_S = 3.0
 """For everything together; the network has its own, shorter one. A GPU that hangs its driver ends here."""
+ROOT_DEADLINE_S = 0.5
 
 
 def read_facts(
@@ -89,8 +91,11 @@ def _cached(value: object) -> tuple[CachedModel, ...]:
 
 
 def _with_docker_root(host: HostFacts, docker: DockerFacts) -> HostFacts:
-    """Images and volumes land under Docker's root, which is often another disk."""
+    """Images and volumes land under Docker's root, which is often another disk (and may be one that hangs)."""
     import msgspec
 
-    space = disk_space(Path(docker.root_dir)) if docker.root_dir else None
-    return host if space is None else msgspec.structs.replace(host, disk=(*host.disk, space))
+    if docker.root_dir is None:
+        return host
+    root = Path(docker.root_dir)
+    space = read_together({"root": lambda: disk_space(root)}, ROOT_DEADLINE_S).get("root")
+    return msgspec.structs.replace(host, disk=(*host.disk, space)) if isinstance(space, DiskSpace) else host

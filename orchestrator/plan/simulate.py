@@ -6,7 +6,7 @@ Cards are separated by `;`. What is not said (RAM, cores, Docker, sources) stays
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -121,12 +121,21 @@ def _find(described: str, cards: tuple[Card, ...]) -> tuple[Card, tuple[str, int
     begins = [card for card in sized if any(_words(name)[: len(words)] == words for name in card.nvml_names)]
     found = exact or begins
     if not words or not found:
-        raise usage_error("--simulate", described, "no such card in the catalogue", EXAMPLE)
+        raise usage_error("--simulate", described, "no such card in the catalogue", _near(described, cards))
     if len(found) > 1 and not exact:
         titles = ", ".join(card.title for card in found)
         raise usage_error("--simulate", described, f"several cards are called so: {titles}", "name one of them whole")
     largest = max(found, key=lambda card: card.memory_gib)
     return largest, (mig[1], int(mig[2])) if mig else None
+
+
+def _near(described: str, cards: tuple[Card, ...]) -> str:
+    """Cards whose names look alike; else how to write one."""
+    from difflib import get_close_matches
+
+    titles = {" ".join(_words(name)): card.title for card in cards for name in card.nvml_names}
+    alike = get_close_matches(" ".join(_words(described)), titles, n=3, cutoff=0.7)
+    return f"did you mean {', '.join(titles[name] for name in alike)}? {EXAMPLE}" if alike else EXAMPLE
 
 
 def _words(name: str) -> list[str]:
@@ -143,7 +152,25 @@ def facts_over(values: Mapping[str, Any], base: Facts) -> Facts:
     except msgspec.ValidationError as error:
         remedy = "`orchestrator plan --json` shows the form under data.facts"
         raise usage_error("--simulate", str(error), "the facts do not fit", remedy) from None
+    lost = next(_lost(merged, msgspec.to_builtins(facts)), None)
+    if lost is not None:
+        remedy = "`orchestrator plan --json` shows the names under data.facts"
+        raise usage_error("--simulate", lost, "no such fact", remedy)
     return _without_gpu_doubts(facts) if "gpu" in values and "docker" not in values else facts
+
+
+def _lost(given: Any, kept: Any, path: str = "") -> Iterator[str]:
+    """Keys that were given and are no fields of any record: a typing error must not be passed over."""
+    if isinstance(given, Mapping) and isinstance(kept, Mapping):
+        for key, value in given.items():
+            place = f"{path}.{key}" if path else str(key)
+            if key not in kept:
+                yield place
+            else:
+                yield from _lost(value, kept[key], place)
+    elif isinstance(given, (list, tuple)) and isinstance(kept, (list, tuple)):
+        for number, (value, other) in enumerate(zip(given, kept, strict=False)):
+            yield from _lost(value, other, f"{path}[{number}]")
 
 
 def _merge(base: Any, over: Any) -> Any:

@@ -67,6 +67,31 @@ def test_old_driver_without_memory_v2_counts_the_reserve_as_used(standin_nvml):
     assert gpu.free_bytes == (12288 - 301) * MIB
 
 
+def test_ecc_throttling_power_and_link_of_a_data_centre_card(standin_nvml):
+    card = "NVIDIA A100-SXM4-80GB,81920,700,8,0,ecc=2,throttle=104"
+    (gpu,) = read(standin_nvml, card).gpus
+    assert (gpu.ecc_enabled, gpu.ecc_uncorrected) == (True, 2)
+    assert gpu.throttle_reasons == ("hardware_slowdown", "software_thermal", "hardware_thermal")
+    assert (gpu.power_draw_w, gpu.power_limit_w, gpu.power_default_w) == (15.5, 170.0, 170.0)
+    link = gpu.pcie
+    assert (link.generation, link.width, link.max_generation, link.max_width) == (3, 8, 4, 16)
+    assert (gpu.persistence, gpu.temperature_c, gpu.compute_mode, gpu.mig_enabled) == (True, 41, "default", False)
+
+
+def test_every_code_of_nvml_is_a_value(standin_nvml):
+    """Whatever init answers: no card, a code of ours, NVML's number in the reason."""
+    import pynvml
+
+    numbers = sorted(value for name, value in vars(pynvml).items() if name.startswith("NVML_ERROR_"))
+    assert len(numbers) >= 30
+    found = read_all(standin_nvml, RTX_3060, [{"STANDIN_NVML_INIT": str(number)} for number in numbers])
+    for number, facts in zip(numbers, found, strict=True):
+        assert facts.gpus == ()
+        assert facts.error is not None
+        assert f"NVML {number}" in facts.error.reason
+        assert facts.error.code
+
+
 def test_init_errors_are_values(standin_nvml):
     codes = {
         9: "no_driver",
@@ -139,7 +164,7 @@ def test_exclusive_mode_and_its_holder(standin_nvml):
 
 def test_cuda_visible_devices_through_the_library(standin_nvml):
     two = f"{RTX_3060};NVIDIA GeForce RTX 3090,24576,10,8,6"
-    facts = read(standin_nvml, two, CUDA_VISIBLE_DEVICES="1")
+    facts = read(standin_nvml, two, CUDA_VISIBLE_DEVICES="1", CUDA_DEVICE_ORDER="PCI_BUS_ID")
     assert [gpu.name for gpu in facts.gpus] == ["NVIDIA GeForce RTX 3090"]
     assert facts.visible == "CUDA_VISIBLE_DEVICES=1"
 
@@ -154,6 +179,18 @@ def gpu(index: int, parent: str | None = None, uuid: str | None = None) -> Gpu:
         free_bytes=1,
         parent_uuid=parent,
     )
+
+
+def test_a_number_that_cuda_may_understand_otherwise_is_said():
+    cards = [msgspec.structs.replace(gpu(0), name="small"), msgspec.structs.replace(gpu(1), name="large")]
+    _, note = visible_gpus(cards, {"CUDA_VISIBLE_DEVICES": "0"})
+    assert "CUDA_DEVICE_ORDER=PCI_BUS_ID" in note
+    for environ in (
+        {"CUDA_VISIBLE_DEVICES": "0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"},
+        {"CUDA_VISIBLE_DEVICES": "GPU-1abc"},
+    ):
+        assert "numbered" not in visible_gpus(cards, environ)[1]
+    assert "numbered" not in visible_gpus([gpu(0), gpu(1)], {"CUDA_VISIBLE_DEVICES": "0"})[1]
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,38 @@ def test_yaml_of_the_wrong_shape(bare):
     assert "host.cores" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("values", "lost"),
+    [
+        ({"gpus": []}, "gpus"),
+        ({"host": {"memory_avalable_bytes": 5}}, "host.memory_avalable_bytes"),
+        ({"gpu": {"gpus": [{"index": 0, "uuid": "u", "name": "n", "total_bytes": 1, "used_bytes": 0, "free_bytes": 1,
+                            "compute_cap": [8, 6]}]}}, "gpu.gpus[0].compute_cap"),
+    ],
+)  # fmt: skip
+def test_a_fact_that_does_not_exist_is_not_passed_over(bare, values, lost):
+    with pytest.raises(OrchestratorError) as caught:
+        facts_over(values, bare)
+    assert (caught.value.exit_code, lost in caught.value.message) == (2, True)
+
+
+def test_a_card_from_yaml_is_planned_for(bare):
+    card = {
+        "index": 0, "uuid": "GPU-0", "name": "NVIDIA GeForce RTX 3060", "total_bytes": 12 * GIB, "used_bytes": 0,
+        "free_bytes": 12 * GIB, "compute_capability": [8, 6],
+    }  # fmt: skip
+    facts = facts_over({"gpu": {"gpus": [card], "error": None}}, bare)
+    assert facts.gpu.gpus[0].compute_capability == (8, 6)
+    assert facts.docker.gpu
+
+
+def test_names_that_look_alike_are_offered(bare):
+    with pytest.raises(OrchestratorError) as caught:
+        simulated("RTX 3009", bare, cards())
+    assert "did you mean" in caught.value.remedy
+    assert "GeForce RTX 3090 24 GB" in caught.value.remedy
+
+
 def test_assume_sources(bare):
     facts = with_all_sources(bare)
     assert facts.sources.hub.reachable

@@ -21,6 +21,7 @@ MACHINES = {
     "unknown card": "NVIDIA GeForce RTX 3060 Laptop GPU,6144,1,8,6,cores=3840,clock=2100",
     "A10 is not A100": "NVIDIA A10,23028,1,8,6",
 }
+NVML_CODES = (1, 2, 3, 4, 9, 10, 13, 15, 17, 18, 20, 999)
 READ = """
 import json, msgspec, os, sys
 from orchestrator.catalog.gpus import cards
@@ -35,11 +36,14 @@ from orchestrator.plan.spec import Spec
 
 base, found = with_all_sources(read_facts(offline=True)), {}
 base = msgspec.structs.replace(base, docker=msgspec.structs.replace(base.docker, gpu=True))
-for name, (gpus, memory) in json.loads(sys.argv[1]).items():
-    os.environ["STANDIN_NVML_GPUS"], os.environ["STANDIN_NVML_MEMORY"] = gpus, memory
+for name, (gpus, knobs) in json.loads(sys.argv[1]).items():
+    os.environ |= {"STANDIN_NVML_GPUS": gpus, **knobs}
     facts = msgspec.structs.replace(base, gpu=read_gpus())
+    for knob in knobs:
+        del os.environ[knob]
     try:
-        decision = choose(Spec(), facts, models(), cards(), load_pins())
+        model = "all-minilm-l6-v2" if "INIT" in str(knobs) or "HANDLE" in str(knobs) else None
+        decision = choose(Spec(model=model), facts, models(), cards(), load_pins())
         found[name] = {"plan": decision.plan, "rejected": decision.rejected, "throughput": decision.throughput}
     except OrchestratorError as error:
         found[name] = {"plan": None, "code": error.code, **error.data}
@@ -49,8 +53,11 @@ sys.stdout.buffer.write(msgspec.json.encode(found))
 
 @pytest.fixture(scope="module")
 def planned(standin_nvml, tmp_path_factory):
-    machines = {name: (gpus, "0") for name, gpus in MACHINES.items()}
-    machines["unified memory"] = ("Orin (nvgpu),0,0,8,7", "3")
+    machines = {name: (gpus, {}) for name, gpus in MACHINES.items()}
+    machines["unified memory"] = ("Orin (nvgpu),0,0,8,7", {"STANDIN_NVML_MEMORY": "3"})
+    machines["lost card"] = (MACHINES["idle 3060"], {"STANDIN_NVML_HANDLE": "15"})
+    for number in NVML_CODES:
+        machines[f"init answers {number}"] = (MACHINES["idle 3060"], {"STANDIN_NVML_INIT": str(number)})
     env = environment(standin_nvml, "") | {"ORCHESTRATOR_HOME": str(tmp_path_factory.mktemp("home"))}
     done = subprocess.run([sys.executable, "-c", READ, json.dumps(machines)], env=env, capture_output=True, check=True)
     return json.loads(done.stdout)
@@ -97,6 +104,19 @@ def test_exclusive_mode(planned):
     assert taken["plan"] is None
     assert {one["code"] for one in taken["rejected"]} == {"gpu_exclusive"}
     assert chosen(planned, "exclusive and free")[0] == "vllm"
+
+
+@pytest.mark.parametrize("number", NVML_CODES)
+def test_a_card_that_nvml_cannot_tell_of_is_no_card_and_the_plan_says_why(planned, number):
+    found = planned[f"init answers {number}"]
+    assert found["plan"]["device"]["kind"] == "cpu"
+    assert f"NVML {number}" in found["plan"]["reasons"]["device"]
+
+
+def test_a_lost_card(planned):
+    found = planned["lost card"]
+    assert found["plan"]["device"]["kind"] == "cpu"
+    assert "fell off the bus" in found["plan"]["reasons"]["device"]
 
 
 def test_unified_memory_counts_the_machines_ram(planned):
