@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -48,7 +49,9 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        return f"{self.nvml_names[0]} {self.memory_gib:g} GB"
+        """The name, with its memory where the name does not tell it already (`A100-SXM4-80GB`)."""
+        name = self.nvml_names[0]
+        return name if re.search(r"\d+ ?GB\b", name) else f"{name} {self.memory_gib:g} GB"
 
 
 @cache

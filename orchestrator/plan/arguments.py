@@ -39,7 +39,21 @@ def reasons_of_arguments(candidate: Candidate, fit: Fit) -> dict[str, str]:
         if causal
         else "bounds the activations of one step; holds the longest input whole, this model cannot be fed in pieces"
     )
+    least = fit.load.max_length
     texts = {
+        "--runner": "an embedding model: nothing is generated",
+        "--dtype": "see `dtype` above",
+        "--max-model-len": f"see `max length` above; a longer input is refused, never cut at {least}",
+        "--max-num-seqs": "inputs in flight: more than any batch of this size holds costs nothing",
+        "--shutdown-timeout": "vLLM's default 0 kills requests in flight (measured)",
+        "--hf-overrides": "lets vectors be cut (Matryoshka): vLLM answers 400 to `dimensions` without it",
+        "-np": "slots that work at the same time",
+        "-b": "as large as the physical batch",
+        "-ngl": "all layers on the card" if candidate.gpu else "no card: none on it",
+        "-t": "see `threads` above",
+        "-tb": "see `threads` above",
+        "num_gpu": "all layers on the card" if candidate.gpu else "no card: none on it",
+        "num_thread": "see `threads` above",
         "--max-num-batched-tokens": batch,
         "--gpu-memory-utilization": _share_reason(candidate, fit),
         "--enforce-eager": _eager_reason(candidate),

@@ -42,8 +42,8 @@ VLLM_CPU_WORKER_BYTES = 800 * 10**6
 """Measured with MiniLM, each process's RSS: 680, 611 and 888 MB (90 MB of it weights). Shared pages count twice, so the
 sum is an upper bound."""
 LLAMACPP_RUNTIME_BYTES = 98 * 10**6
-"""Measured: 164 MB RSS after `up`'s verification, of it a 46 MB file and 20 MB of buffers (512 tokens, 16 slots); 138 MB
-after 192 short documents, 75 MB before the first request."""
+"""Measured: 164 MB RSS after `up`'s verification, of it a 46 MB file and 20 MB of buffers (512 tokens, 16 slots); 138
+MB after 192 short documents, 75 MB before the first request."""
 OLLAMA_SERVER_BYTES = 100 * 10**6
 """Estimate: the Go server beside the runner that holds the model."""
 OPEN_WEBUI_BYTES = 1000 * 10**6

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -85,4 +84,4 @@ def test_a_llama_server_of_the_plans_own_flags_uses_what_was_predicted(
     assert abs(off_by(plan, measured)) < LLAMA_WITHIN, figures
     assert {term.name for term in told} >= {"weights", "buffers"}
     weights = next(term for term in told if term.name == "weights")
-    assert weights.measured_bytes == pytest.approx(os.stat(gguf).st_size, rel=0.1)
+    assert weights.measured_bytes == pytest.approx(gguf.stat().st_size, rel=0.1)
