@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "verify": "Prove on the running stack that the vectors are right.",
     "doctor": "Ask this machine and the stack every question that can explain a failure.",
     "plan": "Decide model, backend and memory for this machine and show every number.",
+    "bench": "Measure documents per second that can be believed.",
     "logs": "The last log lines of each service, with matched causes.",
     "wire": "Set Open WebUI as the plan says, read back, compare.",
     "render": "Write the stack's plain files and leave; they run without this tool.",

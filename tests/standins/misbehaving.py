@@ -59,13 +59,22 @@ def vector_of(text: str) -> np.ndarray[Any, Any]:
 
 
 class Misbehaving:
-    """`with Misbehaving("nan") as stub:`; it behaves until `begin` is called, so that a client can get to know it."""
+    """`with Misbehaving("nan") as stub:`. It behaves towards requests of fewer than `from_documents` texts, so that a
+    client can get to know it, and can ask again afterwards."""
 
-    def __init__(self, behaviour: str = "good", *, key: str = "", begun: bool = True) -> None:
+    def __init__(
+        self,
+        behaviour: str = "good",
+        *,
+        key: str = "",
+        from_documents: int = 1,
+        paths: tuple[str, ...] = ("/v1/embeddings", "/api/embed"),
+    ) -> None:
         assert behaviour in BEHAVIOURS
         self.behaviour = behaviour
         self.key = key
-        self.begun = begun
+        self.from_documents = from_documents
+        self.paths = paths
         self.requests = 0
         self.documents = 0
         self.texts: list[str] = []
@@ -73,11 +82,6 @@ class Misbehaving:
         self.lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def begin(self) -> None:
-        self.begun = True
-        self.requests = self.documents = 0
-        self.texts = []
 
     def __enter__(self) -> Misbehaving:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -111,14 +115,14 @@ def _handler(stub: Misbehaving) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            behaviour = stub.behaviour if stub.begun else "good"
             stub.authorizations.add(self.headers.get("authorization", ""))
-            if self.path == "/tokenize":
+            if self.path == "/tokenize" and "/v1/embeddings" in stub.paths:
                 return self._send(200, json.dumps({"count": token_count(body["prompt"])}).encode())
             if stub.key and self.headers.get("authorization") != f"Bearer {stub.key}":
                 return self._send(401, b'{"error":"Unauthorized"}')
-            if self.path not in ("/v1/embeddings", "/api/embed"):
+            if self.path not in stub.paths:
                 return self._send(404, b'{"detail":"Not Found"}')
+            behaviour = stub.behaviour if len(body["input"]) >= stub.from_documents else "good"
             with stub.lock:
                 stub.requests += 1
                 number = stub.requests
