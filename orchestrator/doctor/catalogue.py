@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestrator.doctor.check import Check
 from orchestrator.doctor.checks import (
     chroma,
+    container_gpu,
     decision,
     disk,
     docker,
@@ -33,6 +34,7 @@ CHECKS: tuple[Check, ...] = (
     *disk.CHECKS,
     *gpu.CHECKS,
     *gpu_health.CHECKS,
+    *container_gpu.CHECKS,
     *docker.CHECKS,
     *docker_kind.CHECKS,
     *docker_network.CHECKS,

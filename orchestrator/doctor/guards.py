@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.doctor.check import Check
-from orchestrator.doctor.checks import disk, docker, gpu, gpu_health, host, network, plan, secrets
+from orchestrator.doctor.checks import container_gpu, disk, docker, gpu, gpu_health, host, network, plan, secrets
 from orchestrator.plan.records import Plan
 
 ALWAYS = (
@@ -33,6 +33,7 @@ WITH_A_CARD = (
     gpu.DRIVER_CUDA,
     gpu_health.MODE,
 )
+WITH_A_CARD_IN_A_CONTAINER = (container_gpu.INSTALLED, container_gpu.RUNTIME, container_gpu.CDI, container_gpu.SMOKE)
 
 
 def guards_of(planned: Plan) -> tuple[Check, ...]:
@@ -43,6 +44,7 @@ def guards_of(planned: Plan) -> tuple[Check, ...]:
         *(WITH_VLLM_ON_THE_CPU if _runs_vllm_on_the_cpu(planned) else ()),
         *(WITH_VLLM_HERE_ON_THE_CPU if _runs_vllm_on_the_cpu(planned) and planned.engine == "native" else ()),
         *(WITH_A_CARD if planned.device.kind == "gpu" else ()),
+        *(WITH_A_CARD_IN_A_CONTAINER if (planned.engine, planned.device.kind) == ("compose", "gpu") else ()),
         *(network.port_check(role) for role in planned.roles),
     )
 

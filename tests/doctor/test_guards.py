@@ -81,7 +81,12 @@ def test_only_what_the_plan_needs_is_asked(native, gpu_plan, compose):
 
     assert not {"docker", "gpu"} & areas(native)
     assert "gpu" in areas(gpu_plan)
+    assert "container-gpu" not in areas(gpu_plan)
     assert "docker" in areas(compose)
+    in_a_container = msgspec.structs.replace(gpu_plan, engine="compose")
+    assert {"docker", "gpu", "container-gpu"} <= areas(in_a_container)
+    assert "ctk.smoke" in {check.id for check in guards_of(in_a_container)}
+    assert "gpu.vram.stable" not in {check.id for check in guards_of(in_a_container)}  # it takes seconds
     embed_only = msgspec.structs.replace(native, roles=("embeddings",))
     assert [c.id for c in guards_of(embed_only) if c.id.startswith("net.port")] == ["net.port.embeddings"]
 
