@@ -18,6 +18,7 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -32,21 +33,23 @@ def main() -> int:
     parser.add_argument("--columns", type=int, default=100)
     parser.add_argument("command", nargs=argparse.REMAINDER, help="verb and options of orchestrator")
     asked = parser.parse_args()
-    printed = on_a_terminal([sys.executable, "-m", "orchestrator", *asked.command], asked.columns)
+    printed = on_a_terminal([sys.executable, "-m", "orchestrator", *asked.command], asked.columns, ROWS, os.environ)
     lines = [f"$ orchestrator {' '.join(asked.command)}", *screen(printed)]
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.write_text(svg(without_names("\n".join(lines)), asked.columns), encoding="utf-8")
     return 0
 
 
-def on_a_terminal(command: list[str], columns: int) -> str:
-    """All that the command wrote to a pseudo-terminal, whatever it ended with."""
+def on_a_terminal(command: list[str], columns: int, rows: int, environment: Mapping[str, str]) -> str:
+    """All that the command wrote to a pseudo-terminal of this size, whatever it ended with."""
     controller, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
-    environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": ""}
-    with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment):
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    env = {**environment, "TERM": "xterm-256color"}
+    with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, env=env):
         os.close(terminal)
-        return b"".join(iter(lambda: _read(controller), b"")).decode()
+        written = b"".join(iter(lambda: _read(controller), b""))
+    os.close(controller)
+    return written.decode()
 
 
 def _read(controller: int) -> bytes:

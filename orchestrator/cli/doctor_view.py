@@ -17,9 +17,10 @@ from orchestrator.progress import Progress
 from orchestrator.result import Finding
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
     from rich.live import Live
 
+REDRAWN_PER_S = 10
 NAMED_AT_ONCE = 3
 """Checks that the moving line names while they run."""
 
@@ -115,18 +116,13 @@ class GrowingTree(Tree):
     """Below the areas that are complete: the one that is being asked, and a moving line with what is asked now."""
 
     def __init__(self, console: Console, style: Style, progress: Progress) -> None:
-        from rich.live import Live
-
         super().__init__(console, style, progress)
         self._running: dict[str, None] = {}
-        self._waiting = ""
-        self._live: Live = Live(console=console, transient=True, refresh_per_second=12)
-        self._live.start()
+        self._live: Live | None = None
         self._draw("reading this machine")
 
     def starts(self, check: Check) -> None:
         self._running[check.id] = None
-        self._waiting = ""
         self._draw(self._asking())
 
     def ends(self, finding: Finding) -> None:
@@ -145,7 +141,14 @@ class GrowingTree(Tree):
 
     def close(self) -> None:
         """Leaves the terminal as it was, also when interrupted."""
-        self._live.stop()
+        if self._live is not None:
+            self._live.stop()
+        self._live = None
+
+    def _print(self, lines: Iterable[Text]) -> None:
+        """What stays is printed while nothing moves: rich measures the moving part by the rules of what it prints."""
+        self.close()
+        super()._print(lines)
 
     def _asking(self) -> str:
         names = list(self._running)
@@ -153,14 +156,19 @@ class GrowingTree(Tree):
         return f"{len(self._found)} of {len(self._checks)}   {', '.join(names[:NAMED_AT_ONCE])}{more}"
 
     def _draw(self, status: str) -> None:
+        """As much of the open area as the terminal has lines for: what is above its upper edge cannot be erased."""
         from rich.console import Group as Lines
+        from rich.live import Live
         from rich.spinner import Spinner
 
-        partial: list[RenderableType] = []
-        if self._areas and self._checks:
-            partial = list(area_lines(self._group(self._areas[0]), self.style))
-            for line in partial:
-                assert isinstance(line, Text)  # noqa: S101
-                line.no_wrap, line.overflow = True, "ellipsis"
-        moving = Text(status, style="dim", no_wrap=True, overflow="ellipsis")
-        self._live.update(Lines(*partial, Spinner("dots", text=moving, style="cyan")))
+        room = max(self.console.height - 3, 1)
+        partial = list(area_lines(self._group(self._areas[0]), self.style))[:-1] if self._areas else []
+        for line in partial:
+            line.no_wrap, line.overflow = True, "ellipsis"
+        said = Text(status, style="dim")
+        said.truncate(max(self.console.width - 4, 10), overflow="ellipsis")
+        drawn = Lines(*partial[-room:], Spinner("dots", text=said, style="cyan"))
+        if self._live is None:  # a new one each time: one that is started again erases as many lines as it last had
+            self._live = Live(drawn, console=self.console, transient=True, refresh_per_second=REDRAWN_PER_S)
+            self._live.start()
+        self._live.update(drawn)

@@ -2,7 +2,7 @@
 
 import json
 import os
-import pty
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +17,8 @@ import pytest
 from orchestrator.cli.main import run
 from orchestrator.doctor import catalogue
 from orchestrator.doctor.check import Check, Fix, bad, not_applicable, passed
+from orchestrator.doctor.listing import AREA_TITLES
+from tools import screenshots as terminal
 
 
 @pytest.fixture(autouse=True)
@@ -210,44 +212,65 @@ def test_the_archive_holds_what_was_found(checks, capfd, tmp_path, name):
 # A terminal
 
 
-def on_a_terminal(*arguments, home, columns=80, **environment):
-    """The bytes that a real pseudo-terminal got, and the exit code."""
-    controller, terminal = pty.openpty()
-    env = {
-        "ORCHESTRATOR_HOME": str(home), "PATH": os.environ["PATH"], "HOME": str(home), "TERM": "xterm-256color",
-        "COLUMNS": str(columns), "LANG": "C.UTF-8", **environment,
-    }  # fmt: skip
-    process = subprocess.Popen(
-        [sys.executable, "-m", "orchestrator", *arguments], stdin=terminal, stdout=terminal, stderr=terminal, env=env
-    )
-    os.close(terminal)
-    seen = b""
-    while True:
-        try:
-            part = os.read(controller, 65536)
-        except OSError:  # how Linux says that the other end is closed
-            break
-        if not part:
-            break
-        seen += part
-    os.close(controller)
-    return seen.decode(), process.wait(30)
+def on_a_terminal(command, *, home, columns=80, rows=24, **environment):
+    """What a real pseudo-terminal got from this process."""
+    env = {"ORCHESTRATOR_HOME": str(home), "PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
+    return terminal.on_a_terminal([sys.executable, *command], columns, rows, {**env, **environment})
+
+
+def kept_on(shown):
+    """The lines that stay, without bold and dim, which NO_COLOR leaves."""
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in terminal.screen(shown)]
+
+
+PRE = ("-m", "orchestrator", "doctor", "--pre", "--offline")
 
 
 @pytest.mark.parametrize("columns", [80, 100])
 def test_no_line_is_wider_than_the_terminal_but_a_command(home, columns):
-    shown, _code = on_a_terminal("doctor", "--pre", "--offline", home=home, columns=columns, NO_COLOR="1")
-    kept = shown.rpartition("\x1b[?25h")[0].splitlines()
-    assert kept
+    shown = on_a_terminal(PRE, home=home, columns=columns, NO_COLOR="1")
     assert "\x1b[3" not in shown  # no colour
-    assert "\x1b[?25h" in shown  # the cursor is back
-    plain = [line for line in kept if "\x1b" not in line]
-    assert [line for line in plain if len(line) > columns and not line.startswith(" " * 13)] == []
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is back
+    kept = kept_on(shown)
+    assert kept[0] == "This machine"
+    assert [line for line in kept if len(line) > columns and not line.startswith(" " * 13)] == []
 
 
 def test_colour_on_a_terminal(home):
-    shown, _code = on_a_terminal("doctor", "--pre", "--offline", home=home)
-    assert "\x1b[32m" in shown
+    assert "\x1b[32m" in on_a_terminal(PRE, home=home)
+
+
+MANY = """
+import sys, time
+from orchestrator.cli import main
+from orchestrator.doctor import catalogue
+from orchestrator.doctor.check import Check, passed
+from orchestrator.doctor.listing import AREA_TITLES
+
+def check(number):
+    def answer(context):
+        time.sleep(number % 7 * 0.02)
+        return passed(f"{number} " + "and so on " * (number % 5 * 4))
+    return Check(
+        id=f"a.{number:03}", area=list(AREA_TITLES)[number % 3], question="Is it?", reads=("it",), severity="fail",
+        answer=answer,
+    )
+
+catalogue.CHECKS = tuple(check(number) for number in range(60))
+sys.argv = ["orchestrator", "doctor", "--pre", "--offline"]
+main.main()
+"""
+
+
+@pytest.mark.parametrize("rows", [10, 24, 100])
+def test_what_moves_erases_nothing_that_stays(home, rows):
+    """Three areas of twenty checks each, on terminals that are lower than an area, and higher than all."""
+    kept = kept_on(on_a_terminal(("-c", MANY), home=home, rows=rows, NO_COLOR="1"))
+    ids = [line.split()[1] for line in kept if line.startswith("  ✓ ")]
+    assert ids == [f"a.{number:03}" for area in range(3) for number in range(area, 60, 3)]
+    titles = [line for line in kept if line in AREA_TITLES.values()]
+    assert titles == ["This machine", "GPU", "GPU in containers"]
+    assert kept[-1].startswith("✓ 60 passed")
 
 
 HANGS = """
