@@ -68,11 +68,11 @@ def read_loaded(body: Any, model: str) -> Reading:
 class MetricsSource:
     """`/metrics` of vLLM or llama-server."""
 
-    every_s = SERVER_EVERY_S
     units = UNITS
 
-    def __init__(self, backend: Backend, base_url: str, key: str = "") -> None:
+    def __init__(self, backend: Backend, base_url: str, key: str = "", every_s: float = SERVER_EVERY_S) -> None:
         self.name = f"{backend}'s own metrics"
+        self.every_s = every_s
         self._names = NAMES[backend]
         self._http = Http(backend, base_url, timeout_s=TIMEOUT_S, token=key)
 

@@ -45,6 +45,10 @@ class WebUiClient:
         """Says nothing about Chroma or the embedder: none of Open WebUI's health paths looks at them (facts 3)."""
         return self._http.call("GET", "/ready", timeout_s=5.0).ok
 
+    def healthy(self) -> bool:
+        """Answers from the event loop alone: how long it takes is how long the loop was held up."""
+        return self._http.call("GET", "/health").ok
+
     def version(self) -> str:
         return str(self._http.ask("GET", "/api/version")["version"])
 
@@ -135,7 +139,7 @@ class WebUiClient:
         """Seconds until the file's text is embedded. Raises `ingest_failed` with Open WebUI's own error text."""
 
         def refusal() -> str | None:
-            status = self._http.ask("GET", f"/api/v1/files/{file_id}/process/status")["status"]
+            status = self.file_status(file_id)
             if status == "failed":
                 raise OrchestratorError(
                     "ingest_failed",
@@ -154,6 +158,10 @@ class WebUiClient:
                 remedy="see what the embedding server does: orchestrator logs embeddings",
                 evidence=late.reason,
             ) from late
+
+    def file_status(self, file_id: str) -> str:
+        """pending, completed or failed."""
+        return str(self._http.ask("GET", f"/api/v1/files/{file_id}/process/status")["status"])
 
     def file_error(self, file_id: str) -> str:
         data = (self._http.ask("GET", f"/api/v1/files/{file_id}") or {}).get("data") or {}
