@@ -6,6 +6,8 @@ import click
 
 COMMANDS: dict[str, str] = {
     "smoke": "Measure once, at most a minute: the default.",
+    "compare": "Is B faster than A: better, same, worse or cannot tell.",
+    "ingest": "Files through Open WebUI to Chroma: the stack's settings against Open WebUI's defaults.",
     "report": "Show a stored run again.",
 }
 """Verb → its one line. The modules load only when they are called."""
