@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,30 @@ time.sleep(60)
 @pytest.mark.parametrize(("code", "expected"), [("exit 0", 0), ("exit 42", 42), ("kill -KILL $$", 128 + 9)])
 def test_the_exit_code_is_the_commands(code: str, expected: int) -> None:
     assert run_child(["sh", "-c", code], os.environ) == expected
+
+
+def test_its_end_is_seen_where_other_threads_take_the_signal() -> None:
+    """The kernel may hand SIGCHLD to any thread that does not block it; what it does there is nothing."""
+    over = threading.Event()
+    others = [threading.Thread(target=over.wait, daemon=True) for _ in range(4)]
+    for each in others:
+        each.start()
+    try:
+        assert [run_child(["sh", "-c", "exit 7"], os.environ) for _ in range(10)] == [7] * 10
+    finally:
+        over.set()
+
+
+def test_a_signal_that_another_thread_takes_reaches_the_command() -> None:
+    threads = "for _ in range(4):\n    threading.Thread(target=threading.Event().wait, daemon=True).start()"
+    threaded = f"import threading\n{threads}\n{PARENT}"
+    with subprocess.Popen([sys.executable, "-c", threaded, WAITS], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "child waits\n"
+        parent.send_signal(signal.SIGTERM)
+        out, _ = parent.communicate(timeout=30)
+    assert out == "child got SIGTERM\nparent goes on\n"
+    assert parent.returncode == 9
 
 
 def test_the_environment_is_handed_over_and_output_goes_where_it_is_sent(tmp_path: Path) -> None:
