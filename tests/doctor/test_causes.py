@@ -100,6 +100,7 @@ MADE_HERE = [
     ("docker_not_running", "Cannot connect to the Docker daemon at unix:///run/dead.sock. Is the docker daemon running?"),
     ("docker_permission", 'permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock: Get "http://%2Fvar%2Frun%2Fdocker.sock/v1.50/containers/json": dial unix /var/run/docker.sock: connect: permission denied'),
     ("mount_missing", 'docker: Error response from daemon: invalid mount config for type "bind": bind source path does not exist: /nope'),
+    ("bridge_lost", "docker: Error response from daemon: failed to create endpoint x on network bridge: adding interface veth0139741 to bridge docker0 failed: could not find bridge docker0: route ip+net: no such network interface"),
     ("name_taken", 'Error response from daemon: Conflict. The container name "/x" is already in use by container "bcb33fbe921a". You have to remove (or rename) that container to be able to reuse that name.'),
     ("no_rlimit", "unable to start container process: error during container init: error setting rlimits for ready process: error setting rlimit type 8: operation not permitted: unknown"),
     ("docker_version", "Error response from daemon: client version 1.10 is too old. Minimum supported API version is 1.12, please upgrade your client to a newer version"),

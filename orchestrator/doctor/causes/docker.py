@@ -59,6 +59,13 @@ RULES = (
         "sudo systemctl restart docker",
     ),
     rule(
+        r"could not find bridge \S+: route ip\+net: no such network interface",
+        "bridge_lost",
+        "the engine's own network device was removed under it (by hand, or by a second dockerd)",
+        "restart the engine: it makes the device again",
+        "sudo systemctl restart docker",
+    ),
+    rule(
         r'Conflict\. The container name "[^"]+" is already in use',
         "name_taken",
         "a container of this name is left from before, or another project made it",
