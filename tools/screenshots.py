@@ -36,7 +36,7 @@ def main() -> int:
     printed = on_a_terminal([sys.executable, "-m", "orchestrator", *asked.command], asked.columns, ROWS, os.environ)
     lines = [f"$ orchestrator {' '.join(asked.command)}", *screen(printed)]
     asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.write_text(svg(without_names("\n".join(lines)), asked.columns), encoding="utf-8")
+    asked.out.write_text(svg(without_names("\n".join(lines))), encoding="utf-8")
     return 0
 
 
@@ -92,13 +92,16 @@ def without_names(text: str) -> str:
     return redacted(text, msgspec.structs.replace(private, names=(*private.names, *kernel), folders=folders))
 
 
-def svg(text: str, columns: int) -> str:
+def svg(text: str) -> str:
+    """As wide as its widest line: a name that stands for another one may have made it longer."""
     from rich.console import Console
     from rich.text import Text
 
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        console = Console(record=True, width=columns, file=nowhere, force_terminal=True, color_system="standard")
-        console.print(Text.from_ansi(text))
+        printed = Text.from_ansi(text)
+        width = max(line.cell_len for line in printed.split())
+        console = Console(record=True, width=width, file=nowhere, force_terminal=True, color_system="standard")
+        console.print(printed)
         return console.export_svg(title="orchestrator", unique_id="orchestrator")
 
 

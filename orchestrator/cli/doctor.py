@@ -86,7 +86,7 @@ def _diagnose(request: DoctorRequest, junit: Path | None, as_json: bool, verbose
         if as_json:
             diagnosis = doctor(request, Narration(reporter))
         else:
-            with tree(reporter, verbose=verbose) as watch:
+            with tree(reporter, verbose=verbose, stack=request.stack) as watch:
                 diagnosis = doctor(request, watch)
                 watch.sum_up(diagnosis.result.findings)
     findings = diagnosis.result.findings

@@ -21,6 +21,8 @@ DETAIL = " " * 6
 LABEL_WIDTH = 7
 ID_WIDTH = 24
 """Room for the id, so that what was read stands in one column; a longer id pushes its own line only."""
+NARROWEST = 20
+"""Columns that words keep on the narrowest terminal."""
 COUNTED: dict[Verdict, str] = {
     "pass": "passed",
     "fixed": "fixed",
@@ -36,6 +38,8 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
     """Columns of the terminal; None in a pipe, where no line is ever broken."""
     verbose: bool = False
     """Every question, every skip with its reason."""
+    command: str = "orchestrator doctor"
+    """What a person types to ask of the same stack again."""
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +95,7 @@ def summary_lines(findings: Sequence[Finding], seconds: float, fixable: Iterable
     idle = [f.id for f in findings if is_folded(f) and waits_for(f, known) is None]
     if idle and not style.verbose:
         count = Text(f"{len(idle)} {'does' if len(idle) == 1 else 'do'} not apply here: ", style="dim")
-        yield from _hanging(count, ", ".join(idle) + "  (--verbose says why)", style, "dim", indent=INDENT)
+        yield from _hanging(count, f"{_by_beginning(idle)}  (--verbose says why)", style, "dim", indent=INDENT)
         yield Text("")
     yield _counts(findings, known, len(idle), seconds)
     yield from _next_steps(findings, list(fixable), style)
@@ -102,6 +106,13 @@ def fix_line(check: Check, text: str, style: Style) -> Iterator[Text]:
     head.append("→", style="cyan")
     head.append(f" {check.id:<{ID_WIDTH}} ", style="bold cyan")
     yield from _hanging(head, text, style, "")
+
+
+def _by_beginning(names: Sequence[str]) -> str:
+    """`gpu. (12), docker. (11), host.clock`: as `--only` takes them."""
+    counts = Counter(f"{name.partition('.')[0]}." for name in names)
+    single = {f"{name.partition('.')[0]}.": name for name in names}
+    return ", ".join(single[start] if count == 1 else f"{start} ({count})" for start, count in counts.items())
 
 
 def _said(finding: Finding) -> str:
@@ -144,21 +155,28 @@ def _waiting_lines(group: Group, style: Style) -> Iterator[Text]:
 
 
 def _hanging(head: Text, words: str, style: Style, words_style: str, indent: str | None = None) -> Iterator[Text]:
-    """`head` with the words after it, broken at the terminal's width into the column where they began."""
+    """`head` with the words after it, broken at the terminal's width into the column where they began.
+
+    Lines that the words bring themselves (a diff, a log) stay lines.
+    """
     space = " " * len(head.plain) if indent is None else indent
-    lines = [words]
-    if style.width is not None:
-        room = max(style.width - 1, len(space) + 20)
-        lines = textwrap.wrap(
-            words, room, initial_indent=" " * len(head.plain), subsequent_indent=space, break_on_hyphens=False
-        ) or [" " * len(head.plain)]
-        lines = [lines[0][len(head.plain) :], *lines[1:]]
-    first = head.copy()
-    first.append(lines[0], style=words_style)
-    first.rstrip()
-    yield first
-    for line in lines[1:]:
-        yield Text(line, style=words_style)
+    first, *rest = words.splitlines() or [""]
+    lines = [
+        *_broken(first, " " * len(head.plain), space, style),
+        *(line for more in rest for line in _broken(more, space, space, style)),
+    ]
+    line = head.copy()
+    line.append(lines[0][len(head.plain) :], style=words_style)
+    line.rstrip()
+    yield line
+    yield from (Text(line, style=words_style) for line in lines[1:])
+
+
+def _broken(line: str, first: str, then: str, style: Style) -> list[str]:
+    if style.width is None:
+        return [first + line]
+    room = max(style.width - 1, len(then) + NARROWEST)
+    return textwrap.wrap(line, room, initial_indent=first, subsequent_indent=then, break_on_hyphens=False) or [first]
 
 
 def _counts(findings: Sequence[Finding], known: Mapping[str, Finding], idle: int, seconds: float) -> Text:
@@ -185,9 +203,7 @@ def _next_steps(findings: Sequence[Finding], fixable: list[str], style: Style) -
     if not wrong:
         return
     if fixable:
-        yield from _hanging(
-            Text("next  "), f"orchestrator doctor --fix  can put right: {', '.join(fixable)}", style, ""
-        )
+        yield from _hanging(Text("next  "), f"{style.command} --fix  can put right: {', '.join(fixable)}", style, "")
     name = next((f.id for f in wrong if f.verdict == "fail"), wrong[0].id)
     head = Text("      " if fixable else "next  ")
-    yield from _hanging(head, f"orchestrator doctor --explain {name}  says what it asks and reads", style, "dim")
+    yield from _hanging(head, f"{style.command} --explain {name}  says what it asks and reads", style, "dim")

@@ -26,15 +26,20 @@ NAMED_AT_ONCE = 3
 
 
 @contextmanager
-def tree(progress: Progress, *, verbose: bool) -> Iterator[Tree]:
+def tree(progress: Progress, *, verbose: bool, stack: str) -> Iterator[Tree]:
     """Live on a terminal; in a pipe each area's lines as soon as it is complete."""
     from rich.console import Console
 
     console = Console(highlight=False)
+    style = Style(
+        width=console.width if console.is_terminal else None,
+        verbose=verbose,
+        command="orchestrator doctor" if stack == "default" else f"orchestrator doctor --stack {stack}",
+    )
     if not console.is_terminal:
-        yield Tree(console, Style(verbose=verbose), progress)
+        yield Tree(console, style, progress)
         return
-    growing = GrowingTree(console, Style(width=console.width, verbose=verbose), progress)
+    growing = GrowingTree(console, style, progress)
     try:
         yield growing
     finally:
