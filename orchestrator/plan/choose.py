@@ -13,7 +13,7 @@ from orchestrator.errors import OrchestratorError, usage_error
 from orchestrator.facts.records import Facts, OwnModel
 from orchestrator.plan.arguments import arguments_of, reasons_of_arguments
 from orchestrator.plan.calibration import Measurement
-from orchestrator.plan.candidates import QUANTISATIONS, Candidate, candidates
+from orchestrator.plan.candidates import FLOAT_DTYPES, QUANTISATIONS, Candidate, candidates
 from orchestrator.plan.chunks import retrieval_for
 from orchestrator.plan.engine_choice import choose_engine
 from orchestrator.plan.fit import Fit, best_fit
@@ -42,7 +42,7 @@ def choose(
 ) -> Decision:
     """Raises `no_plan` (with every rejected candidate) where nothing fits, `engine_unusable`, or a usage error."""
     wanted = wanted_models(spec, facts, catalogue, own)
-    _check(spec, facts, wanted)
+    _check(spec, facts, wanted, own)
     engine, engine_reason = choose_engine(spec, facts, pins)
     situation = Situation(
         spec=spec,
@@ -116,7 +116,7 @@ def runs_embedded(spec: Spec, facts: Facts) -> bool:
     return no_card and not facts.sources.hub.reachable
 
 
-def _check(spec: Spec, facts: Facts, wanted: tuple[Model, ...]) -> None:
+def _check(spec: Spec, facts: Facts, wanted: tuple[Model, ...], own: OwnModel | None) -> None:
     """Requests that no machine could meet."""
     longest = max(card.ctx for card in wanted)
     if spec.max_length is not None and spec.max_length > longest:
@@ -132,6 +132,8 @@ def _check(spec: Spec, facts: Facts, wanted: tuple[Model, ...]) -> None:
             )
     if spec.dimension is not None:
         _check_dimension(spec.dimension, wanted[0])
+    if spec.dtype is not None and own is None:
+        _check_dtype(spec.dtype, wanted)
 
 
 def _check_dimension(dimension: int, card: Model) -> None:
@@ -141,6 +143,14 @@ def _check_dimension(dimension: int, card: Model) -> None:
     if card.mrl is not None:
         sizes = ", ".join(map(str, card.mrl.dims)) or f"{card.mrl.min} to {card.mrl.max}"
     raise usage_error("--dimension", dimension, f"{card.id} makes {card.dim} dimensions", f"possible: {sizes}")
+
+
+def _check_dtype(dtype: str, wanted: tuple[Model, ...]) -> None:
+    published = {name for card in wanted for name in (*card.gguf_files, card.ollama.quant) if name}
+    known = (*FLOAT_DTYPES, *sorted(published))
+    if dtype not in known:
+        names = " or ".join(card.id for card in wanted)
+        raise usage_error("--dtype", dtype, f"{names} is not known in this format", f"one of {', '.join(known)}")
 
 
 def _weigh(candidate: Candidate, situation: Situation) -> Fit | Rejected:

@@ -185,12 +185,12 @@ def _without_gpu_doubts(facts: Facts) -> Facts:
 
 
 def with_all_sources(facts: Facts) -> Facts:
-    """As if every model source answered and Docker could be used (`--assume-sources`)."""
+    """As if every model source answered and Docker could be used, with its cards (`--assume-sources`)."""
     yes = Reach(reachable=True, reason="assumed (--assume-sources)")
-    docker = facts.docker
+    docker = msgspec.structs.replace(facts.docker, gpu=True)
     if not docker.usable:
         docker = msgspec.structs.replace(
-            docker, usable=True, error=None, server_version="assumed", compose_version="assumed", gpu=True
+            docker, usable=True, error=None, server_version="assumed", compose_version="assumed"
         )
     sources = SourceFacts(hub=yes, ollama=yes, pypi=yes, registry=yes)
     return msgspec.structs.replace(facts, sources=sources, docker=docker, simulated=True)

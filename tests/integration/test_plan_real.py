@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.catalog.pins import load_pins
 from orchestrator.clients.embeddings import EmbeddingsClient
-from orchestrator.facts.usage import resident_bytes
+from orchestrator.facts.usage import container_bytes, resident_bytes
 from orchestrator.operations.calibration import told_terms
 from orchestrator.plan.calibration import predicted_use
 from orchestrator.plan.records import Decision, Plan
+from orchestrator.waiting import wait_until
 from tests.integration.conftest import Tool
+from tests.integration.docker_fixtures import docker, has_image, why_no_engine
 from tests.integration.real_programs import Program, free_port, gguf_of, llama_server_of
 
 pytestmark = pytest.mark.integration
@@ -85,3 +88,22 @@ def test_a_llama_server_of_the_plans_own_flags_uses_what_was_predicted(
     assert {term.name for term in told} >= {"weights", "buffers"}
     weights = next(term for term in told if term.name == "weights")
     assert weights.measured_bytes == pytest.approx(gguf.stat().st_size, rel=0.1)
+
+
+@pytest.mark.docker
+def test_the_engine_tells_a_containers_memory() -> None:
+    """For an engine whose processes cannot be seen from here. Beside what the kernel says of the same processes."""
+    image = load_pins().images["chroma"].reference
+    if (why := why_no_engine()) is not None or not has_image(image):
+        pytest.skip(why or f"{image} is not here")
+    container = docker("run", "--detach", "--network", "none", image)
+    try:
+        pid = int(docker("inspect", "--format", "{{.State.Pid}}", container))
+        wait_until(lambda: None if container_bytes(container) else "nothing is counted yet", 30)
+        told, seen = container_bytes(container), resident_bytes(pid)
+    finally:
+        docker("rm", "--force", "--volumes", container)
+    assert told is not None
+    assert seen is not None
+    assert 0.3 < told / seen < 3
+    assert container_bytes("no-such-container") is None

@@ -267,7 +267,7 @@ class TestOnCards:
 
     @pytest.mark.parametrize(
         "asked",
-        [{"gpu": "7"}, {"dimension": 5000}, {"max_length": 50000}, {"model": "no-such-model"}],
+        [{"gpu": "7"}, {"dimension": 5000}, {"max_length": 50000}, {"model": "no-such-model"}, {"dtype": "int3"}],
     )
     def test_impossible_requests_are_usage_errors(self, with_cards, asked):
         error = refused(with_cards("RTX 3090"), **asked)

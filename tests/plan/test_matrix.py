@@ -7,13 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.catalog.gpus import cards
+from orchestrator.catalog.gpus import cards, match
 from orchestrator.catalog.models import models
 from orchestrator.catalog.pins import load_pins
 from orchestrator.errors import OrchestratorError
 from orchestrator.facts.records import Gpu
 from orchestrator.plan.choose import choose
-from orchestrator.plan.memory import CUDA_TOTAL_SHARE
+from orchestrator.plan.memory import CUDA_TOTAL_SHARE, gpu_room
 from orchestrator.plan.spec import Spec
 
 GIB = 2**30
@@ -82,6 +82,37 @@ def test_every_card_every_model(with_cards, used_share):
             assert plan is not None or rejected
             planned += plan is not None
     assert planned > 300
+
+
+def with_free(facts, gpu, free_bytes):
+    """The same card with so much in use that CUDA has exactly this much free; None where the card is too small."""
+    hidden = gpu.total_bytes - (gpu_room(gpu, match(gpu.name, gpu.total_bytes, cards())).total_low_bytes)
+    if free_bytes + hidden > gpu.total_bytes:
+        return None
+    used = gpu.total_bytes - free_bytes - hidden
+    changed = msgspec.structs.replace(gpu, used_bytes=used, free_bytes=gpu.total_bytes - used)
+    return msgspec.structs.replace(facts, gpu=msgspec.structs.replace(facts.gpu, gpus=(changed,)))
+
+
+@pytest.mark.parametrize("used_share", [0.5, 0.75])
+def test_every_refusal_names_the_byte_from_which_it_would_fit(with_cards, used_share):
+    """`free this much`: with the need that the refusal shows there is a plan; with a byte less there is none."""
+    base = with_cards("RTX 3090")
+    tried = 0
+    for card in cards():
+        gpu = gpu_of(card, used_share)
+        facts = msgspec.structs.replace(base, gpu=msgspec.structs.replace(base.gpu, gpus=(gpu,)))
+        for name in ("qwen3-embedding-8b", "qwen3-embedding-4b", "qwen3-embedding-0.6b"):
+            for one in outcome(Spec(model=name), facts)[1]:
+                if one.code != NEEDS_MEMORY or (enough := with_free(base, gpu, one.need_bytes)) is None:
+                    continue
+                tried += 1
+                backend = one.candidate.split()[1]
+                plan, _ = outcome(Spec(model=name, backend=backend), enough)
+                assert plan is not None
+                assert plan.memory.need_bytes == one.need_bytes == plan.memory.free_bytes
+                assert outcome(Spec(model=name, backend=backend), with_free(base, gpu, one.need_bytes - 1))[0] is None
+    assert tried > 40
 
 
 def test_more_memory_in_use_never_makes_a_model_fit(with_cards):
