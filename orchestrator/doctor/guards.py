@@ -18,9 +18,8 @@ ALWAYS = (
     plan.UTILISATION,
     plan.CHUNK_LENGTH,
 )
-WITH_NATIVE = (host.C_LIBRARY, disk.ENVIRONMENTS_DISK, disk.CACHE_EXEC)
+WITH_NATIVE = (host.C_LIBRARY, host.LIBRARIES, host.FILES, disk.ENVIRONMENTS_DISK, disk.CACHE_EXEC)
 WITH_VLLM_ON_THE_CPU = (host.PROCESSOR,)
-WITH_VLLM_HERE_ON_THE_CPU = (host.LIBRARIES,)
 WITH_COMPOSE = (docker.CLI, docker.CONTEXT, docker.ACCESS, docker.DAEMON, docker.COMPOSE_VERSION, docker.DOCKER_DISK)
 WITH_A_CARD = (
     host.RESTART,
@@ -42,7 +41,6 @@ def guards_of(planned: Plan) -> tuple[Check, ...]:
         *ALWAYS,
         *(WITH_COMPOSE if planned.engine == "compose" else WITH_NATIVE),
         *(WITH_VLLM_ON_THE_CPU if _runs_vllm_on_the_cpu(planned) else ()),
-        *(WITH_VLLM_HERE_ON_THE_CPU if _runs_vllm_on_the_cpu(planned) and planned.engine == "native" else ()),
         *(WITH_A_CARD if planned.device.kind == "gpu" else ()),
         *(WITH_A_CARD_IN_A_CONTAINER if (planned.engine, planned.device.kind) == ("compose", "gpu") else ()),
         *(network.port_check(role) for role in planned.roles),

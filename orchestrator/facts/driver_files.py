@@ -31,6 +31,10 @@ class DriverVersions(msgspec.Struct, frozen=True, kw_only=True):
     installed: tuple[str, ...] = ()
     """Of the libraries on the disk; two where an older one was left behind."""
 
+    @property
+    def differ(self) -> bool:
+        return bool(self.loaded and self.installed) and self.loaded not in self.installed
+
 
 class Restart(msgspec.Struct, frozen=True, kw_only=True):
     """Debian's and Ubuntu's note that a restart is pending, and the packages that want it."""

@@ -103,7 +103,8 @@ def _read(nvml: Any, environment: Mapping[str, str]) -> GpuFacts:
         except nvml.NVMLError as error:
             faults.append(unreadable(error))
             continue
-        found += _slices(nvml, handle, card) if card.mig_enabled else [card]
+        # A card that is split and has no slice takes no work; it is told, so that the plan can say why not.
+        found += (_slices(nvml, handle, card) or [card]) if card.mig_enabled else [card]
     visible, restriction = visible_gpus(found, environment)
     absent = absent_entries(found, environment)
     if faults and not visible:

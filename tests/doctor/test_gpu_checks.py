@@ -115,6 +115,11 @@ CASES = {
         dict.fromkeys(("gpu.present", *BEHIND_PRESENT, *OF_THE_CARD), "skip") | {"gpu.visible": "fail"},
         "--gpu MIG-standin-0-0",
     ),
+    "it was split into nothing": (
+        card(",split=1", base="NVIDIA H100,81559,1,9,0"),
+        dict.fromkeys(("gpu.present", *BEHIND_PRESENT[:-1]), "skip") | {"gpu.visible": "fail"},
+        "--multi-instance-gpu=0",
+    ),
     "another job comes and goes": (card(",swing=700"), {"gpu.vram.stable": "warn"}, "nvidia-smi"),
     "too old for the build": (
         card(base="NVIDIA GeForce GTX 1080,12288,1,6,1"),

@@ -1,6 +1,7 @@
 """Broken hosts, made for real where a test can: exactly the right check changes colour."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -97,6 +98,37 @@ def test_a_c_library_that_is_no_glibc(context, monkeypatch):
 @pytest.mark.parametrize(("said", "verdict"), [("glibc 2.36", "pass"), ("glibc 2.31", "pass"), ("glibc 2.28", "bad")])
 def test_the_version_of_glibc(said, verdict):
     assert host.c_library_answer(said).verdict == verdict
+
+
+def test_a_library_that_is_missing(context, monkeypatch):
+    native = context(plan=plan_of(engine="native"))
+    before = verdicts(native)
+    monkeypatch.setattr(host, "NUMA", "libnuma-that-is-not-here.so.1")
+    monkeypatch.setattr(host, "PACKAGES", {"libnuma-that-is-not-here.so.1": "libnuma1"})
+    if before["host.libraries"] == "fail":
+        pytest.skip("this machine has no libnuma at all")
+    assert changed(before, native) == {"host.libraries": "fail"}
+    finding = findings(native, host.CHECKS)["host.libraries"]
+    assert "libnuma-that-is-not-here.so.1: cannot open shared object file" in finding.evidence
+    assert finding.remedy.commands == ("sudo apt-get install libnuma1",)
+
+
+@pytest.mark.parametrize("plan", [plan_of(), plan_of("llamacpp", engine="native"), plan_of(gpu=True, engine="native")])
+def test_a_library_that_nothing_planned_needs_is_not_missed(context, monkeypatch, plan):
+    monkeypatch.setattr(host, "NUMA", "libnuma-that-is-not-here.so.1")
+    assert findings(context(plan=plan), host.CHECKS)["host.libraries"].verdict in ("pass", "skip")
+
+
+def test_few_files_at_once(context):
+    """A real limit, of this process, for as long as it is asked."""
+    native = context(plan=plan_of(engine="native"))
+    before = verdicts(native, host.CHECKS)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        assert changed(before, native, host.CHECKS) == {"host.files": "warn"}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 # Memory: in a real cgroup with a real limit

@@ -13,7 +13,7 @@ from orchestrator.doctor.checks.docker import images_of
 from orchestrator.doctor.context import Context
 from orchestrator.doctor.require_cuda import judge
 from orchestrator.doctor.size import gib
-from orchestrator.facts.driver_files import nvidia_cards
+from orchestrator.facts.driver_files import driver_versions, nvidia_cards
 from orchestrator.facts.records import Unreadable
 from orchestrator.plan.obstacles import GGUF_CAPABILITY, VLLM_CAPABILITY
 from orchestrator.plan.records import Plan
@@ -55,9 +55,12 @@ def nvml(context: Context) -> Answer:
         return _nvml_answers(context) if gpu.error is None else _nvml_broken(gpu.error, bad)
     if context.spec.gpu == "none":
         return not_applicable("the CPU was asked for")
-    if gpu.error is None:
-        return _nvml_answers(context)
-    if gpu.error.code == "no_library":
+    return _nvml_answers(context) if gpu.error is None else _nvml_not_needed(context, gpu.error)
+
+
+def _nvml_not_needed(context: Context, error: Unreadable) -> Answer:
+    """No plan, or one for the CPU: a driver that is broken is worth a word, and none at all is as it should be."""
+    if error.code == "no_library":
         cards = nvidia_cards()
         if not cards:
             return not_applicable("no NVIDIA driver and no NVIDIA card here")
@@ -67,7 +70,9 @@ def nvml(context: Context) -> Answer:
             f"install NVIDIA's driver ({DRIVER_PAGE}); or say that the CPU is meant:",
             context.up_with("--gpu none"),
         )
-    return _nvml_broken(gpu.error, bad if context.plan is None else warned)
+    if context.plan is not None and driver_versions().differ:
+        return not_applicable("host.reboot has said that the driver needs a restart")
+    return _nvml_broken(error, bad if context.plan is None else warned)
 
 
 def _nvml_answers(context: Context) -> Answer:
@@ -96,7 +101,16 @@ def visible(context: Context) -> Answer:
                 "plan for one of its slices:",
                 context.up_with("--replan", f"--gpu {slices[0].uuid}"),
             )
-        if gpu.absent and planned_card(context) is None:
+        card = planned_card(context)
+        if card is not None and card.mig_enabled:
+            return bad(
+                evidence,
+                f"MIG is on for {label(card)}, and it has no slice: it takes no work",
+                "make slices and plan for one, or turn MIG off:",
+                f"sudo nvidia-smi mig -i {card.index} -lgip",
+                f"sudo nvidia-smi -i {card.index} --multi-instance-gpu=0",
+            )
+        if gpu.absent and card is None:
             return bad(evidence, absent, *correct)
     if gpu.absent:
         return warned(evidence, absent, *correct)

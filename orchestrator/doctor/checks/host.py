@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import resource
 import subprocess
 from pathlib import Path
 
@@ -24,6 +25,11 @@ LOAD_STAGING_BYTES = 2 * GIB
 """Beside the weights while they pass through RAM to a card (facts/doctor-checks.md 2: a proposal, not measured)."""
 NUMA = "libnuma.so.1"
 """Measured: without it vLLM 0.32.0's CPU worker dies with `'_C' object has no attribute 'init_cpu_memory_env'`."""
+CPP = "libstdc++.so.6"
+"""Measured: without it numpy and chromadb die at import (facts/docker-and-gpu 1.1)."""
+PACKAGES = {NUMA: "libnuma1", CPP: "libstdc++6"}
+OPEN_FILES = 1024
+"""The soft limit that Linux distributions start every shell with, and under which the stack was measured."""
 GLIBC = (2, 31)
 """Derived: the locks take wheels up to manylinux_2_31 (catalog/locks)."""
 VLLM_CPU_FLAG = "avx2"
@@ -211,9 +217,8 @@ def restart(context: Context) -> Answer:
     evidence = (said if versions.loaded else "no NVIDIA kernel module is loaded") + (
         f"; a restart is pending ({', '.join(note.packages) or 'no package named'})" if note.pending else ""
     )
-    stale = versions.loaded and versions.installed and versions.loaded not in versions.installed
     unread = not (versions.loaded and versions.installed) and any("nvidia" in name for name in note.packages)
-    if not (stale or unread):
+    if not (versions.differ or unread):
         return passed(evidence)
     verdict = warned if context.plan is not None and context.plan.device.kind == "cpu" else bad
     reason = "the NVIDIA driver was updated while its old kernel module is loaded: CUDA and NVML fail until a restart"
@@ -230,17 +235,45 @@ def _staging(context: Context) -> int:
     return (plan.weights.bytes if plan.device.kind == "gpu" else 0) + LOAD_STAGING_BYTES
 
 
-def libraries(_context: Context) -> Answer:
+def libraries(context: Context) -> Answer:
+    plan = context.planned
+    if plan.engine != "native":
+        return not_applicable("programs run inside images, which bring their own")
+    wanted = [NUMA] if (plan.backend, plan.backend_build) == ("vllm", "cpu") else []
+    wanted += [CPP] if {"webui", "vectors"} & set(plan.roles) else []
+    missing = {name: why for name in wanted if (why := _why_not_loaded(name))}
+    if not missing:
+        return passed(", ".join(f"{name} loads" for name in wanted) or "nothing is planned that needs any")
+    return bad(
+        "; ".join(missing.values()),
+        f"planned programs do not start without {', '.join(missing)}",
+        "install what is missing, or run the stack in containers (--engine compose):",
+        *(f"sudo apt-get install {PACKAGES[name]}" for name in missing),
+    )
+
+
+def _why_not_loaded(name: str) -> str:
     try:
-        ctypes.CDLL(NUMA)
+        ctypes.CDLL(name)
     except OSError as error:
-        return bad(
-            str(error),
-            f"vLLM's CPU build does not start without {NUMA}",
-            "install it, or plan another backend (--backend llamacpp with a GGUF file)",
-            "sudo apt-get install libnuma1",
-        )
-    return passed(f"{NUMA} loads")
+        return str(error)
+    return ""
+
+
+def files(context: Context) -> Answer:
+    if context.planned.engine != "native":
+        return not_applicable("the engine sets the limits of its containers")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    evidence = f"{soft} open files at once, {hard} may be asked for"
+    if soft >= OPEN_FILES:
+        return passed(evidence)
+    return bad(
+        evidence,
+        f"programs that are started from here may open {soft} files and sockets at once: under load that is too few",
+        "raise the limit in this shell and start again (for good: /etc/security/limits.conf):",
+        f"ulimit -n {OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)}",
+        "orchestrator up",
+    )
 
 
 SYSTEM = Check(
@@ -274,7 +307,7 @@ LIBRARIES = Check(
     id="host.libraries",
     area="host",
     question="Are the system libraries there that the planned programs load?",
-    reads=("libnuma.so.1, loaded",),
+    reads=("libnuma.so.1 and libstdc++.so.6, loaded",),
     severity="fail",
     stage="plan",
     answer=libraries,
@@ -325,4 +358,13 @@ RESTART = Check(
     severity="fail",
     answer=restart,
 )
-CHECKS = (SYSTEM, PROCESSOR, C_LIBRARY, LIBRARIES, RAM, CGROUP, CLOCK, SELINUX, RESTART)
+FILES = Check(
+    id="host.files",
+    area="host",
+    question="May programs that are started from here open enough files and sockets?",
+    reads=("getrlimit RLIMIT_NOFILE",),
+    severity="warn",
+    stage="plan",
+    answer=files,
+)
+CHECKS = (SYSTEM, PROCESSOR, C_LIBRARY, LIBRARIES, FILES, RAM, CGROUP, CLOCK, SELINUX, RESTART)

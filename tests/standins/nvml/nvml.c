@@ -10,7 +10,7 @@
  *                            mode (compute mode), mig (slices), v1 (no memory v2), pid, cores, clock, throttle,
  *                            persist, limit and default (power, W), ecc (uncorrected errors), retired (pages), pending
  *                            and failure (of row remapping), util (%), gen, width, maxgen, maxwidth (PCIe),
- *                            swing (MiB that every second reading of the memory finds more in use)
+ *                            split (MIG is on and there is no slice), swing (MiB that every second reading of the memory finds more in use)
  *   STANDIN_NVML_DRIVER      driver version
  *   STANDIN_NVML_CUDA        CUDA version as NVML writes it (13000)
  */
@@ -29,7 +29,7 @@ typedef struct {
   char name[96];
   unsigned long long total, used;
   int major, minor, mode, mig, v1, pid, cores, clock, throttle, index, slice;
-  int persist, limit, fallback, ecc, retired, pending, failure, util, gen, width, maxgen, maxwidth, swing;
+  int persist, limit, fallback, ecc, retired, pending, failure, util, gen, width, maxgen, maxwidth, swing, split;
 } card;
 
 static card cards[CARDS * (SLICES + 1)];
@@ -76,6 +76,7 @@ static int read_cards(void) {
     c->maxgen = value(one, "maxgen", 4);
     c->maxwidth = value(one, "maxwidth", 16);
     c->swing = value(one, "swing", 0);
+    c->split = value(one, "split", 0);
     c->index = count;
     c->slice = -1;
     for (int s = 0; s < c->mig && s < SLICES; s++) {
@@ -166,7 +167,7 @@ int nvmlDeviceGetMemoryInfo_v2(card *c, struct { unsigned version; unsigned long
 int nvmlDeviceGetCudaComputeCapability(card *c, int *major, int *minor) { return *major = c->major, *minor = c->minor, 0; }
 int nvmlDeviceGetArchitecture(card *c, unsigned *a) { return *a = c->major == 6 ? 4 : c->major == 7 ? 6 : 7, denied(); }
 int nvmlDeviceGetMigMode(card *c, unsigned *now, unsigned *later) {
-  if (!c->mig) return 3;
+  if (!c->mig && !c->split) return 3;
   return *now = *later = 1, denied();
 }
 int nvmlDeviceGetMaxMigDeviceCount(card *c, unsigned *n) { return *n = SLICES, (void)c, 0; }
