@@ -369,9 +369,8 @@ def answers(machine, script):
     machine.docker.write_text(f"#!/bin/sh\n{script}\n")
 
 
-RUNNING = (
-    SimpleNamespace(role="vectors", pid=None, container="x-vectors-1"),
-    SimpleNamespace(role="webui", pid=None, container="x-webui-1"),
+RUNNING = tuple(
+    SimpleNamespace(role=role, pid=7, container=f"x-{role}-1") for role in ("embeddings", "vectors", "webui")
 )
 
 
@@ -380,6 +379,15 @@ def test_a_name_is_asked_inside_the_running_web_interface(machine, engine, seen)
     answers(machine, '[ "$1 $2" = "exec x-webui-1" ] && echo "172.18.0.2 $7" || exit 1')
     finding = findings(seen(running=RUNNING))["docker.dns"]
     assert (finding.verdict, finding.evidence) == ("pass", "embeddings → 172.18.0.2; vectors → 172.18.0.2")
+
+
+def test_a_service_that_was_stopped_has_no_name_and_is_not_asked_for(machine, engine, seen):
+    """stack.state tells that it does not run: one cause, one failure."""
+    engine()
+    answers(machine, '[ "$7" = vectors ] && echo "172.18.0.2 $7"')
+    stopped = SimpleNamespace(role="embeddings", pid=None, container="x-embeddings-1")
+    finding = findings(seen(running=(stopped, *RUNNING[1:])))["docker.dns"]
+    assert (finding.verdict, finding.evidence) == ("pass", "vectors → 172.18.0.2")
 
 
 def test_a_neighbour_that_is_not_found(machine, engine, seen):

@@ -86,10 +86,11 @@ def _proxied(service: dict[str, Any], client: dict[str, str]) -> list[str]:
 
 
 def names_in_containers(context: Context) -> Answer:
-    inside = next((service for service in _askers(context)), None)
-    if inside is not None:
-        others = [role for role in context.planned.roles if role != inside.role]
-        return _judged([_exec(str(inside.container), name) for name in (*others, *_outside(context))], context)
+    """A service that does not run has no name: stack.state tells that it does not."""
+    inside, *others = _askers(context) or (None,)
+    names = (*(service.role for service in others), *_outside(context))
+    if inside is not None and names:
+        return _judged([_exec(str(inside.container), name) for name in names], context)
     here = [image for image in images_of(context.planned).values() if _is_here(image, context)]
     if not here:
         return not_applicable("no image of this stack is here yet, and none is pulled for a check")
@@ -97,10 +98,10 @@ def names_in_containers(context: Context) -> Answer:
         return _judged([_run(here[0], network, name) for name in ("embeddings", *_outside(context))], context)
 
 
-def _askers(context: Context) -> Iterator[Any]:
-    """Running containers of this stack, the one that asks the others first."""
-    running = [service for service in context.running if service.container]
-    return iter(sorted(running, key=lambda service: service.role != "webui"))
+def _askers(context: Context) -> list[Any]:
+    """Running containers of this stack, the one that asks the others first. One that was stopped has no process."""
+    running = [service for service in context.running if service.container and service.pid]
+    return sorted(running, key=lambda service: service.role != "webui")
 
 
 def _outside(context: Context) -> tuple[str, ...]:
