@@ -7,6 +7,7 @@ from array import array
 import msgspec
 import pytest
 
+from orchestrator.doctor.checks.embedder import EMBED_READY
 from orchestrator.verify import embed_meaning, embed_retrieval
 from orchestrator.verify.embed_retrieval import Parallel
 from orchestrator.verify.references import ReferenceVectors
@@ -14,6 +15,7 @@ from tests.doctor.broken import changed, findings, verdicts
 from tests.doctor.stack_view import CHECKS_OF_A_STACK, view_of
 from tests.plans import plan_of
 from tests.standins.embedder import Embedder, vector_of
+from tests.standins.ollama import Replay, replaying
 
 MODELS = ("good", "good-768", "other", "swapped", "long", "nan", "cuts", "short", "no-data", "error-500", "frozen")
 TEXTS = ("The lamp of the lighthouse turns slowly.", "Bread needs flour, water, salt and patience.")
@@ -105,3 +107,32 @@ def test_a_server_that_hangs_is_a_failure_with_its_address(stack, monkeypatch, s
     assert found["embed.shape"].verdict == "fail"
     assert server.url in found["embed.shape"].evidence
     assert found["embed.batch"].evidence == "blocked by embed.shape"
+
+
+# Ollama, from recorded exchanges: it serves from the CPU, without a word, what did not fit on the card
+
+
+def recorded(name: str) -> Replay:
+    """Its answer to /api/ps after the model was loaded, and the model's name in the list."""
+    replay = Replay(name)
+    replay.answers[("GET", "/api/ps", "null")] = replay.answers[("GET", "/api/ps", "null")][-1:]
+    listed = {"object": "list", "data": [{"id": "all-minilm-l6-v2:latest"}]}
+    replay.answers[("GET", "/v1/models", "null")] = [{"status": 200, "body": listed}]
+    return replay
+
+
+@pytest.mark.parametrize(
+    ("exchange", "verdict", "told"),
+    [
+        ("ready_on_gpu", "pass", "bytes on the card"),
+        ("partly_on_cpu", "fail", "on the CPU"),
+        ("context_reduced", "fail", "context of"),
+    ],
+)
+def test_ollama_is_ready_where_and_as_it_was_planned(context, exchange, verdict, told):
+    plan = plan_of("ollama", max_length=256, roles=("embeddings",))
+    plan = msgspec.structs.replace(plan, device=plan_of(gpu=True).device)
+    with replaying(recorded(exchange)) as replay:
+        found = findings(context(plan=plan, stack=view_of(replay.url)), (EMBED_READY,))["embed.ready"]
+    assert found.verdict == verdict
+    assert told in f"{found.evidence} {found.reason}"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
+from orchestrator.catalog.pins import load_pins
 from orchestrator.doctor.checks import round_trip
 from orchestrator.doctor.checks.round_trip import E2E_CLEAN, E2E_PREFIX, E2E_ROUND_TRIP
 from orchestrator.errors import OrchestratorError
+from orchestrator.operations.stack import stack_of
+from orchestrator.state import StackFolder
 from orchestrator.verify.prefixes import PREFIX
 from orchestrator.verify.round_trip import CLEAN, ROUND_TRIP
 from orchestrator.verify.run import Addresses
@@ -20,6 +25,7 @@ from tests.doctor.stack_view import CHECKS_OF_A_STACK, running, view_of
 from tests.plans import plan_of
 from tests.standins.chroma import chroma
 
+PINS = load_pins().packages
 STATE = tuple(check for check in CHECKS_OF_A_STACK if check.id in ("stack.state", "stack.health"))
 
 
@@ -128,6 +134,62 @@ def test_a_dead_chroma(with_chroma):
     with chroma("pinned") as pinned:
         broken = with_chroma("http://127.0.0.1:9")
         assert changed(with_chroma(pinned), broken, CHROMA) == {"chroma.health": "fail", "chroma.dim": "skip"}
+
+
+# What the processes really run from, and where ChromaDB keeps its data
+
+PROCESSES = tuple(check for check in CHECKS_OF_A_STACK if check.id in ("image.pair", "chroma.persist"))
+
+
+@pytest.fixture
+def as_processes(context, tmp_path):
+    """Open WebUI and ChromaDB as one process of an environment with these packages, its data at that path."""
+    started = []
+
+    def of(client=PINS["chromadb"].version, webui=PINS["open-webui"].version, path=None):
+        root = tmp_path / f"environment-{len(started)}"
+        (root / "bin").mkdir(parents=True)
+        (root / "bin/python").symlink_to(sys.executable)
+        for name, version in (("chromadb", client), ("open_webui", webui)):
+            metadata = root / f"lib/python3.11/site-packages/{name}-{version}.dist-info/METADATA"
+            metadata.parent.mkdir(parents=True)
+            metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        plan = plan_of(engine="native")
+        services = stack_of(plan, StackFolder("default")).services
+        planned = StackFolder("default").data / "vectors"
+        planned.mkdir(parents=True, exist_ok=True)
+        (planned / "chroma.sqlite3").touch()
+        words = [root / "bin/python", "-c", "import time; time.sleep(60)", "--path", path or planned]
+        process = subprocess.Popen(words, start_new_session=True)
+        started.append(process)
+        seen = tuple(running(role, pid=process.pid) for role in plan.roles)
+        return context(plan=plan, services=services, stack=view_of(observe=lambda: seen))
+
+    yield of
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_another_client_than_the_pinned_one(as_processes):
+    healthy, broken = as_processes(), as_processes(client="1.4.0")
+    assert changed(healthy, broken, PROCESSES) == {"image.pair": "fail"}
+    assert f"client is 1.4.0, pinned {PINS['chromadb'].version}" in findings(broken, PROCESSES)["image.pair"].reason
+
+
+def test_another_open_webui_than_the_pinned_one(as_processes):
+    assert changed(as_processes(), as_processes(webui="0.13.0"), PROCESSES) == {"image.pair": "fail"}
+
+
+def test_vectors_that_are_kept_elsewhere(as_processes, tmp_path):
+    assert changed(as_processes(), as_processes(path=tmp_path / "x"), PROCESSES) == {"chroma.persist": "fail"}
+
+
+def test_a_database_that_was_removed_under_a_running_chroma(as_processes):
+    made = as_processes()
+    before = verdicts(made, PROCESSES)
+    (made.folder.data / "vectors/chroma.sqlite3").unlink()
+    assert changed(before, made, PROCESSES) == {"chroma.persist": "fail"}
 
 
 # One trip, three answers

@@ -11,6 +11,7 @@ from orchestrator.catalog.pins import load_pins
 from orchestrator.doctor.check import Answer, Check, bad, not_applicable, passed
 from orchestrator.doctor.context import Context
 from orchestrator.engines.engine import Running
+from orchestrator.plan.records import Role
 
 CLIENT = "chromadb"
 ENGINE_S = 20.0
@@ -34,7 +35,9 @@ def digest(context: Context) -> Answer:
 
     locked = read_digests(context.folder) if context.folder is not None else {}
     services = {service.role: with_digest(service, locked) for service in context.services}
-    containers = {each.role: each.container for each in context.existing.observe() if each.container}
+    containers = {each.role: each.container for each in _running(context).values() if each.container}
+    if not containers:
+        return not_applicable("no container of this stack runs")
     images = running_images({role: services[role].image for role in containers}, containers)
     evidence = "; ".join(f"{image.role} {image.reference}: runs {_short(image.runs)}" for image in images)
     wrong = [image for image in images if image.names is None or image.runs != image.names]
@@ -48,7 +51,10 @@ def digest(context: Context) -> Answer:
 def pair(context: Context) -> Answer:
     if "webui" not in context.planned.roles:
         return not_applicable("the plan has no Open WebUI")
-    found = _pair(context)
+    running = _running(context)
+    if not {"webui", "vectors"} <= running.keys():
+        return not_applicable("Open WebUI and ChromaDB do not both run")
+    found = _pair(context, running)
     packages = load_pins().packages
     wanted = {
         "Open WebUI": (found.webui, packages["open-webui"].version),
@@ -63,8 +69,11 @@ def pair(context: Context) -> Answer:
     return bad(evidence, f"not the tested set: {'; '.join(wrong)}", remedy, context.command("up"))
 
 
-def _pair(context: Context) -> Pair:
-    running = {each.role: each for each in context.existing.observe()}
+def _running(context: Context) -> dict[Role, Running]:
+    return {each.role: each for each in context.existing.observe() if each.state == "running" and each.pid}
+
+
+def _pair(context: Context, running: dict[Role, Running]) -> Pair:
     if context.planned.engine == "compose":
         from orchestrator.engines.compose_images import package_in, tag_of
 
@@ -76,19 +85,17 @@ def _pair(context: Context) -> Pair:
             where="tags of the running images; the client asked inside the container",
         )
     return Pair(
-        webui=_installed(context, running.get("webui"), "open-webui"),
-        client=_installed(context, running.get("webui"), CLIENT),
-        server=_installed(context, running.get("vectors"), CLIENT),
+        webui=_installed(running["webui"], "open-webui"),
+        client=_installed(running["webui"], CLIENT),
+        server=_installed(running["vectors"], CLIENT),
         where="packages of the environments that the processes run from",
     )
 
 
-def _installed(context: Context, seen: Running | None, package: str) -> str | None:
+def _installed(seen: Running, package: str) -> str | None:
     """From the environment that the process really runs from, not from where it should."""
     import psutil
 
-    if seen is None or seen.pid is None:
-        return None
     try:
         words = psutil.Process(seen.pid).cmdline()
     except psutil.Error:
