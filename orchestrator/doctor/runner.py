@@ -5,12 +5,15 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import msgspec
 
 from orchestrator.doctor.check import Answer, Check
 from orchestrator.doctor.context import Context
+from orchestrator.errors import OrchestratorError
 from orchestrator.result import Finding, Remedy, Verdict
 
 Observer = Callable[[Finding], None]
@@ -145,7 +148,7 @@ def _of_this_stack(answer: Answer, context: Context) -> Answer:
 
 def _finding(check: Check, answer: object) -> Finding:
     if isinstance(answer, BaseException):
-        return _broken(check, f"{type(answer).__name__}: {answer}")
+        return _raised(check, answer)
     if not isinstance(answer, Answer):
         return _broken(check, f"it answered {answer!r}, which is no answer")
     verdict: Verdict = check.severity if answer.verdict == "bad" else answer.verdict
@@ -185,13 +188,22 @@ def _blocked(check: Check, blocker: Finding) -> Finding:
     )
 
 
-def _broken(check: Check, reason: str) -> Finding:
+def _raised(check: Check, error: BaseException) -> Finding:
+    """Where it was raised is the evidence: nobody sees the traceback of a thread."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"raised in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    remedy = error.remedy if isinstance(error, OrchestratorError) else ""
+    return _broken(check, f"{type(error).__name__}: {error}", where, remedy)
+
+
+def _broken(check: Check, reason: str, evidence: str = "", remedy: str = "") -> Finding:
     return Finding(
         id=check.id,
         verdict="error",
         question=check.question,
+        evidence=evidence,
         reason=f"the check itself broke: {reason}",
-        remedy=Remedy(text="run again with --debug, and report it with the output"),
+        remedy=Remedy(text=remedy or "report it, with the archive that `orchestrator doctor --report FILE` writes"),
         docs=check.docs,
     )
 

@@ -101,6 +101,16 @@ def test_what_a_check_raises_is_an_error_also_an_exit(context):
     findings = run_checks([check("boom", boom), check("exit", leaves), check("good", well)], context())
     assert verdicts(findings) == {"boom": "error", "exit": "error", "good": "pass"}
     assert "it burst" in findings[0].reason
+    assert "test_runner.py, line" in findings[0].evidence
+    assert all(finding.remedy.text for finding in findings[:2])
+
+
+def test_an_error_of_ours_keeps_its_remedy(context):
+    def lost(context):
+        raise OrchestratorError("unreachable", "no answer", remedy="start it")
+
+    (finding,) = run_checks([check("a", lost)], context())
+    assert (finding.verdict, finding.remedy.text) == ("error", "start it")
 
 
 def test_a_check_that_hangs_ends_and_the_rest_goes_on(context):
