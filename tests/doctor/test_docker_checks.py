@@ -17,11 +17,12 @@ import msgspec
 import pytest
 import yaml
 
+from orchestrator.doctor.checks import docker as docker_checks
 from orchestrator.doctor.checks import docker_kind, docker_network
 from orchestrator.doctor.checks.docker_file import bytes_of
 from orchestrator.facts import docker as docker_facts
 from orchestrator.facts.docker import read_docker
-from orchestrator.facts.records import DockerFacts, Reach, SourceFacts
+from orchestrator.facts.records import DiskSpace, DockerFacts, Reach, SourceFacts
 from orchestrator.plan.spec import Spec
 from tests import plans
 from tests.doctor.broken import changed, findings, verdicts
@@ -331,6 +332,21 @@ def test_docker_desktop_under_wsl_has_the_gpu(engine, seen, plan_of):
 def test_docker_from_a_snap(healthy, engine, seen):
     engine(DockerRootDir="/var/snap/docker/common/var-lib-docker")
     assert changed(healthy, seen()) == {"docker.snap": "warn"}
+
+
+# host.disk.docker
+
+
+def test_no_room_for_the_images_that_are_missing(machine, engine, seen, monkeypatch, tmp_path):
+    """The file system's numbers are made up; that its images are missing is what the stand-in's empty list says."""
+    engine(DockerRootDir=str(tmp_path))
+    answers(machine, "exit 0")
+    space = DiskSpace(path=str(tmp_path), free_bytes=10**12, total_bytes=10**12)
+    monkeypatch.setattr(docker_checks, "disk_space", lambda path: space)
+    before = verdicts(seen())
+    assert before["host.disk.docker"] == "pass"
+    space = msgspec.structs.replace(space, free_bytes=10**8)
+    assert changed(before, seen()) == {"host.disk.docker": "fail"}
 
 
 # docker.proxy

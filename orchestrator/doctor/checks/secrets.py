@@ -12,7 +12,7 @@ from pathlib import Path
 from orchestrator.doctor.check import Answer, Check, Fix, bad, not_applicable, passed
 from orchestrator.doctor.context import Context
 from orchestrator.errors import OrchestratorError
-from orchestrator.state import StackFolder, write_whole
+from orchestrator.state import StackFolder, locked, write_whole
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 KEY = "WEBUI_SECRET_KEY"
@@ -21,6 +21,8 @@ UPSTREAM_DEFAULT = "t0p-s3cr3t"
 """What older Open WebUI signed with where none was set, known to everybody. 0.12.4 has no default and does not start
 (read in its env.py)."""
 GIT_ANSWER_S = 3.0
+FIX_WAIT_S = 30.0
+"""For a command that is at work on the stack, as operations/doctor_context.py waits for its fixes."""
 SHOWN = 5
 
 
@@ -130,10 +132,12 @@ def keep_key(context: Context) -> None:
             f"stored data depends on a {KEY} that is nowhere any more: a new one would sign everybody out",
             remedy=f"restore {folder.credentials_file} from a backup, or write a new {KEY} into it yourself",
         )
-    lines = folder.credentials_file.read_text(encoding="utf-8").splitlines() if folder.credentials_file.exists() else []
-    others = [line for line in lines if line.partition("=")[0] != KEY]
-    made = used or randomness.token_urlsafe(KEY_BYTES)
-    write_whole(folder.credentials_file, "\n".join([*others, f"{KEY}={made}"]) + "\n", mode=0o600)
+    with locked(folder, "doctor --fix", wait_s=FIX_WAIT_S):
+        file = folder.credentials_file
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        others = [line for line in lines if line.partition("=")[0] != KEY]
+        made = used or randomness.token_urlsafe(KEY_BYTES)
+        write_whole(file, "\n".join([*others, f"{KEY}={made}"]) + "\n", mode=0o600)
 
 
 def _no_key(context: Context, used: str | None, evidence: str) -> Answer:
