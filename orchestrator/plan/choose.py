@@ -16,7 +16,7 @@ from orchestrator.plan.calibration import Measurement
 from orchestrator.plan.candidates import FLOAT_DTYPES, QUANTISATIONS, Candidate, candidates
 from orchestrator.plan.chunks import retrieval_for
 from orchestrator.plan.engine_choice import choose_engine
-from orchestrator.plan.fit import Fit, best_fit
+from orchestrator.plan.fit import Fit, best_fit, needs_whole_inputs
 from orchestrator.plan.obstacles import obstacle
 from orchestrator.plan.reasons import no_plan_remedy, reason_for, relaxations, relaxed, too_big
 from orchestrator.plan.records import Decision, Device, Plan, Rejected, Throughput, Weights
@@ -130,6 +130,10 @@ def _check(spec: Spec, facts: Facts, wanted: tuple[Model, ...], own: OwnModel | 
             raise usage_error(
                 "--gpu", spec.gpu, f"no such card is visible ({why})", f"one of {', '.join([*names, 'none'])}"
             )
+    if spec.vram_bytes is not None and (spec.gpu == "none" or not facts.gpu.gpus):
+        raise usage_error(
+            "--vram", spec.vram_bytes, "the plan is for the CPU: no card is there, or none is wanted", "leave it out"
+        )
     if spec.dimension is not None:
         _check_dimension(spec.dimension, wanted[0])
     if spec.dtype is not None and own is None:
@@ -161,6 +165,10 @@ def _weigh(candidate: Candidate, situation: Situation) -> Fit | Rejected:
     if spec.max_length is not None and spec.max_length > candidate.card.ctx:
         reason = f"takes at most {candidate.card.ctx} tokens; {spec.max_length} were asked for"
         return Rejected(candidate=candidate.name, code="length", reason=reason)
+    if spec.max_length and spec.batched_tokens and needs_whole_inputs(candidate):
+        reason = f"an input must fit one batch: {spec.max_length} tokens do not fit {spec.batched_tokens}"
+        if spec.max_length > spec.batched_tokens:
+            return Rejected(candidate=candidate.name, code="batch", reason=reason)
     fit = best_fit(candidate, situation)
     if fit is None:
         reason = "the driver tells no memory for this card"

@@ -76,7 +76,7 @@ def best_fit(candidate: Candidate, situation: Situation) -> Fit | None:
     for load in _loads(candidate, spec):
         tried = weigh(load)
         if tried.holds:
-            return msgspec.structs.replace(tried, limits=_limits(tried, weigh, candidate))
+            return msgspec.structs.replace(tried, limits=_limits(tried, weigh, candidate, spec))
     return tried
 
 
@@ -98,9 +98,8 @@ def _with_experience(fit: Fit, candidate: Candidate, alike: tuple[Measurement, .
 
 def _loads(candidate: Candidate, spec: Spec) -> Iterator[Load]:
     """Long inputs before large batches before graphs; everything that was asked for stays as asked."""
-    causal = is_causal(candidate.card) is not False
     for length in _lengths(candidate, spec):
-        for batch, parallel, graphs in _batches(candidate, spec, length, causal):
+        for batch, parallel, graphs in _batches(candidate, spec, length):
             yield Load(
                 card=candidate.card,
                 dtype=candidate.dtype,
@@ -113,16 +112,24 @@ def _loads(candidate: Candidate, spec: Spec) -> Iterator[Load]:
             )
 
 
+def needs_whole_inputs(candidate: Candidate) -> bool:
+    """Whether an input must fit one batch: llama.cpp's always, vLLM's where the model cannot be prefilled in pieces."""
+    return candidate.backend != "vllm" or is_causal(candidate.card) is False
+
+
 def _lengths(candidate: Candidate, spec: Spec) -> list[int]:
     if spec.max_length is not None:
         return [spec.max_length]
     longest = min(candidate.card.ctx, WANTED_LENGTH[candidate.backend])
+    if spec.batched_tokens and needs_whole_inputs(candidate):
+        longest = min(longest, spec.batched_tokens)
     return [longest, *(length for length in (4096, 2048) if SHORTEST_LENGTH <= length < longest)]
 
 
-def _batches(candidate: Candidate, spec: Spec, length: int, causal: bool) -> list[tuple[int, int, bool]]:
+def _batches(candidate: Candidate, spec: Spec, length: int) -> list[tuple[int, int, bool]]:
     """(batched tokens, parallel, CUDA graphs). Only a causal model may be prefilled in pieces; every other one needs a
     batch that holds its longest input whole, and llama.cpp always does."""
+    causal = is_causal(candidate.card) is not False
     if candidate.backend != "vllm":
         slots = SLOTS_DECODER if causal else SLOTS_ENCODER
         batch = max(spec.batched_tokens or length, length)
@@ -232,10 +239,13 @@ def other_services(spec: Spec) -> tuple[Term, ...]:
     return tuple(terms)
 
 
-def _limits(fit: Fit, weigh: Weigh, candidate: Candidate) -> Limits:
-    """How far the length and the batch could go, everything else as it is."""
+def _limits(fit: Fit, weigh: Weigh, candidate: Candidate, spec: Spec) -> Limits:
+    """How far the length and the batch could go, everything else as it is; a batch that was asked for stays."""
     load, card = fit.load, candidate.card
-    whole = candidate.backend != "vllm" or is_causal(card) is False
+    whole = needs_whole_inputs(candidate)
+    longest = max(card.ctx, load.max_length)
+    if whole and spec.batched_tokens:
+        longest = min(longest, load.batched_tokens)
 
     def longer(length: int) -> bool:
         batch = max(load.batched_tokens, length) if whole else load.batched_tokens
@@ -245,7 +255,7 @@ def _limits(fit: Fit, weigh: Weigh, candidate: Candidate) -> Limits:
         return weigh(msgspec.structs.replace(load, batched_tokens=batch)).holds
 
     return Limits(
-        max_length=_largest(longer, load.max_length, max(card.ctx, load.max_length)),
+        max_length=_largest(longer, load.max_length, longest),
         batched_tokens=_largest(wider, load.batched_tokens, max(LARGEST_BATCH, load.batched_tokens)),
     )
 

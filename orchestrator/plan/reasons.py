@@ -25,7 +25,7 @@ def reason_for(situation: Situation, candidate: Candidate, fit: Fit) -> dict[str
     return {
         "model": _model(spec, facts, candidate, situation.wanted),
         "backend": _backend(spec, candidate, situation.pins),
-        "device": _device(spec, facts, candidate),
+        "device": _device(spec, facts, candidate) + _less_than_asked(spec, candidate, fit),
         "dtype": _dtype(spec, candidate),
         "max_length": _length(spec, candidate, fit),
         "weights": _weights(candidate),
@@ -72,6 +72,13 @@ def _device(spec: Spec, facts: Facts, candidate: Candidate) -> str:
     if len(facts.gpu.gpus) > 1:
         return f"the best of {len(facts.gpu.gpus)} cards that this fits; memory of several cards is never added up"
     return "the only card that is visible"
+
+
+def _less_than_asked(spec: Spec, candidate: Candidate, fit: Fit) -> str:
+    free = fit.memory.free_bytes
+    if candidate.gpu is None or spec.vram_bytes is None or spec.vram_bytes <= free:
+        return ""
+    return f"; --vram asks for {gib(spec.vram_bytes)}, but {gib(free)} is free, and that counts"
 
 
 def _dtype(spec: Spec, candidate: Candidate) -> str:
@@ -133,7 +140,7 @@ def relaxed(wish: str, candidate: Candidate, fit: Fit) -> str:
     longest = fit.limits.max_length if fit.limits else fit.load.max_length
     texts = {
         "max_length": f"ask for shorter inputs: up to --max-length {longest} fits",
-        "batched_tokens": f"smaller batches: --batched-tokens {fit.load.batched_tokens} fits",
+        "batched_tokens": f"another batch: --batched-tokens {fit.load.batched_tokens} fits",
         "format": f"{candidate.dtype} by {candidate.backend} fits: leave out --backend and --dtype",
         "model": f"allow a smaller model of the family: --model auto ({candidate.card.id} fits)",
         "gpu": f"or run on the CPU, slowly: --gpu none ({candidate.backend} {candidate.dtype} fits)",

@@ -260,6 +260,22 @@ class TestOnCards:
         by_user = {"device", "backend", "max_length", "batched_tokens", "free_bytes", "dimension"}
         assert {field for field, who in plan.decided_by.items() if who == "user"} == by_user
 
+    def test_more_than_is_free_cannot_be_asked_for_and_the_plan_says_so(self, with_cards):
+        plan = decide(with_cards("RTX 3090, 20 GiB used"), vram_bytes=11 * GIB, model="all-minilm-l6-v2").plan
+        assert plan.memory.free_bytes < 4 * GIB
+        assert "--vram asks for 11.00 GiB" in plan.reasons["device"]
+
+    def test_a_batch_that_was_asked_for_bounds_inputs_that_must_fit_one(self, with_cards):
+        facts = with_cards("RTX 3090")
+        plan = decide(facts, backend="ollama", batched_tokens=512).plan
+        assert (plan.max_length, plan.batched_tokens) == (512, 512)
+        assert plan.retrieval.chunk_size < 512
+        pieces = decide(facts, backend="vllm", batched_tokens=512).plan
+        assert (pieces.max_length, pieces.batched_tokens) == (8192, 512)
+        error = refused(facts, backend="ollama", batched_tokens=512, max_length=2048)
+        assert [one.code for one in error.data["rejected"]] == ["batch"]
+        assert "up to --max-length 512 fits" in error.remedy
+
     def test_asked_length_that_does_not_fit_is_refused_not_shortened(self, with_cards):
         error = refused(with_cards("RTX 3060 12GB"), backend="vllm", max_length=32768)
         assert error.code == "no_plan"
