@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from orchestrator.doctor.context import Context
+from orchestrator.facts.host import read_host
 from orchestrator.facts.records import (
     DockerFacts,
     Facts,
@@ -48,6 +49,7 @@ def facts_of(**changes):
             cores=8,
             memory_total_bytes=32 * GIB,
             memory_available_bytes=24 * GIB,
+            container=read_host().container,  # as it is: the folders of a test lie on this machine's own disks
         ),
         docker=DockerFacts(usable=True, server_version="28.5.2", api_version="1.51", compose_version="2.40.3"),
         sources=SourceFacts(hub=yes, ollama=yes, pypi=yes, registry=yes),

@@ -327,8 +327,10 @@ def test_a_cache_on_an_overlay(context, mounted, monkeypatch, tmp_path):
     """A live system's root: real. Inside a container it is usual, and no warning."""
     for name in ("lower", "upper", "work"):
         (tmp_path / name).mkdir()
-    looked = context()
+    looked = context(facts=host_with(container=None))
     before = verdicts(looked)
+    if before["host.cache.fs"] != "pass":
+        pytest.skip("the tests themselves lie on such a layer")
     layers = ",".join(f"{name}dir={tmp_path / name}" for name in ("lower", "upper", "work"))
     monkeypatch.setenv("ORCHESTRATOR_HOME", str(mounted("-t", "overlay", "-o", layers, "overlay")))
     assert changed(before, looked) == {"host.cache.fs": "warn"}
@@ -452,7 +454,7 @@ def driver(monkeypatch, tmp_path):
 
 def test_a_driver_that_was_updated_under_the_kernel(context, driver):
     driver("580.65.06", "580.65.06")
-    looked = context(plan=plan_of(gpu=True, engine="native"))
+    looked = context(plan=plan_of(gpu=True, engine="native"), facts=host_with(container=None))
     before = verdicts(looked)
     driver("580.65.06", "580.95.05", packages=("nvidia-dkms-580",))
     got = changed(before, looked)
@@ -462,9 +464,9 @@ def test_a_driver_that_was_updated_under_the_kernel(context, driver):
     assert "580.65.06" in finding.evidence
     assert "580.95.05" in finding.evidence
     assert finding.remedy.commands == ("sudo reboot",)
-    assert (
-        changed(verdicts(context(plan=plan_of(gpu=True)), host.CHECKS), context(), host.CHECKS)["host.reboot"] == "warn"
-    )
+    inside = findings(context(facts=host_with(container="docker")), host.CHECKS)["host.reboot"]
+    assert inside.verdict == "warn"  # a CPU plan
+    assert "restart the host" in inside.remedy.text
 
 
 def test_a_restart_that_is_due_for_another_reason_is_told_only(context, driver):
