@@ -11,7 +11,7 @@ from rich.text import Text
 
 from orchestrator.cli.output import COLOURS, MARKS
 from orchestrator.doctor.check import Area, Check
-from orchestrator.doctor.listing import AREA_TITLES
+from orchestrator.doctor.listing import AREA_TITLES, Described
 from orchestrator.doctor.runner import blocker_of
 from orchestrator.doctor.selection import was_skipped
 from orchestrator.result import Finding, Verdict
@@ -83,9 +83,9 @@ def finding_lines(finding: Finding, check: Check, style: Style) -> Iterator[Text
     head = Text(INDENT)
     head.append(MARKS[finding.verdict], style=colour)
     head.append(f" {finding.id:<{ID_WIDTH}} ", style="" if finding.verdict in ("pass", "skip") else f"bold {colour}")
-    yield from _hanging(head, _said(finding), style, "dim" if finding.verdict in ("pass", "skip") else "")
+    yield from hanging(head, _said(finding), style, "dim" if finding.verdict in ("pass", "skip") else "")
     if style.verbose or finding.verdict in ("warn", "fail", "error"):
-        yield from _hanging(Text(DETAIL), finding.question, style, "italic dim")
+        yield from hanging(Text(DETAIL), finding.question, style, "italic dim")
     if finding.verdict in ("warn", "fail", "error"):
         yield from _what_to_do(finding, check, style)
 
@@ -95,17 +95,23 @@ def summary_lines(findings: Sequence[Finding], seconds: float, fixable: Iterable
     idle = [f.id for f in findings if is_folded(f) and waits_for(f, known) is None]
     if idle and not style.verbose:
         count = Text(f"{len(idle)} {'does' if len(idle) == 1 else 'do'} not apply here: ", style="dim")
-        yield from _hanging(count, f"{_by_beginning(idle)}  (--verbose says why)", style, "dim", indent=INDENT)
+        yield from hanging(count, f"{_by_beginning(idle)}  (--verbose says why)", style, "dim", indent=INDENT)
         yield Text("")
     yield _counts(findings, known, len(idle), seconds)
     yield from _next_steps(findings, list(fixable), style)
+
+
+def record_lines(check: Described, style: Style) -> Iterator[Text]:
+    """A check in a list: its question, and what a bad answer is."""
+    marks = f"{check.severity}, --fix" if check.fix else check.severity
+    yield from hanging(Text(f"{INDENT}{check.id:<{ID_WIDTH}} "), f"{check.question}  {marks}", style, "")
 
 
 def fix_line(check: Check, text: str, style: Style) -> Iterator[Text]:
     head = Text(INDENT)
     head.append("→", style="cyan")
     head.append(f" {check.id:<{ID_WIDTH}} ", style="bold cyan")
-    yield from _hanging(head, text, style, "")
+    yield from hanging(head, text, style, "")
 
 
 def _by_beginning(names: Sequence[str]) -> str:
@@ -139,7 +145,7 @@ def _labelled(label: str, text: str, style: Style, text_style: str = "") -> Iter
     if text:
         head = Text(DETAIL)
         head.append(f"{label:<{LABEL_WIDTH}}", style="cyan")
-        yield from _hanging(head, text, style, text_style)
+        yield from hanging(head, text, style, text_style)
 
 
 def _waiting_lines(group: Group, style: Style) -> Iterator[Text]:
@@ -151,10 +157,10 @@ def _waiting_lines(group: Group, style: Style) -> Iterator[Text]:
     for blocker, names in behind.items():
         head = Text(f"{INDENT}{MARKS['skip']} {len(names)} {'waits' if len(names) == 1 else 'wait'} for {blocker}: ")
         head.stylize("dim")
-        yield from _hanging(head, ", ".join(names), style, "dim", indent=DETAIL)
+        yield from hanging(head, ", ".join(names), style, "dim", indent=DETAIL)
 
 
-def _hanging(head: Text, words: str, style: Style, words_style: str, indent: str | None = None) -> Iterator[Text]:
+def hanging(head: Text, words: str, style: Style, words_style: str, indent: str | None = None) -> Iterator[Text]:
     """`head` with the words after it, broken at the terminal's width into the column where they began.
 
     Lines that the words bring themselves (a diff, a log) stay lines.
@@ -203,7 +209,7 @@ def _next_steps(findings: Sequence[Finding], fixable: list[str], style: Style) -
     if not wrong:
         return
     if fixable:
-        yield from _hanging(Text("next  "), f"{style.command} --fix  can put right: {', '.join(fixable)}", style, "")
+        yield from hanging(Text("next  "), f"{style.command} --fix  can put right: {', '.join(fixable)}", style, "")
     name = next((f.id for f in wrong if f.verdict == "fail"), wrong[0].id)
     head = Text("      " if fixable else "next  ")
-    yield from _hanging(head, f"{style.command} --explain {name}  says what it asks and reads", style, "dim")
+    yield from hanging(head, f"{style.command} --explain {name}  says what it asks and reads", style, "dim")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.output import finish
@@ -27,29 +28,19 @@ def show_explanation(word: str, as_json: bool) -> int:
 
 
 def _view_list(console: Console, result: Result) -> None:
-    from rich.table import Table
     from rich.text import Text
 
+    from orchestrator.cli.doctor_lines import Style, record_lines
+
+    style = Style(width=console.width if sys.stdout.isatty() else None)
     listed: list[Described] = result.data["checks"]
     for area, title in AREA_TITLES.items():
-        checks = [check for check in listed if check.area == area]
-        if not checks:
-            continue
-        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-        table.add_column(no_wrap=True, min_width=24)
-        table.add_column(overflow="fold")
-        for check in checks:
-            marks = f"{check.severity}, fix" if check.fix else check.severity
-            table.add_row(check.id, Text.assemble(check.question, (f"  {marks}", "dim")))
-        console.print(Text(title, style="bold"))
-        console.print(table)
-        console.print()
+        lines = [line for check in listed if check.area == area for line in record_lines(check, style)]
+        for line in (Text(title, style="bold"), *lines, Text("")) if lines else ():
+            console.print(line, soft_wrap=True)
     fixable = sum(bool(check.fix) for check in listed)
-    console.print(
-        f"{len(listed)} checks; a bad answer is what stands behind the question; {fixable} can be fixed with --fix",
-        style="dim",
-        soft_wrap=True,
-    )
+    told = f"{len(listed)} checks. Behind each question: what a bad answer is; {fixable} have a --fix."
+    console.print(told, style="dim", soft_wrap=True)
 
 
 def _view_explanation(console: Console, result: Result) -> None:

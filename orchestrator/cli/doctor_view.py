@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -27,16 +28,17 @@ NAMED_AT_ONCE = 3
 
 @contextmanager
 def tree(progress: Progress, *, verbose: bool, stack: str) -> Iterator[Tree]:
-    """Live on a terminal; in a pipe each area's lines as soon as it is complete."""
+    """Live on a terminal; in a pipe each area's lines as soon as it is complete, with colour where FORCE_COLOR asks."""
     from rich.console import Console
 
     console = Console(highlight=False)
+    is_live = sys.stdout.isatty()
     style = Style(
-        width=console.width if console.is_terminal else None,
+        width=console.width if is_live else None,
         verbose=verbose,
         command="orchestrator doctor" if stack == "default" else f"orchestrator doctor --stack {stack}",
     )
-    if not console.is_terminal:
+    if not is_live:
         yield Tree(console, style, progress)
         return
     growing = GrowingTree(console, style, progress)

@@ -240,6 +240,13 @@ def test_colour_on_a_terminal(home):
     assert "\x1b[32m" in on_a_terminal(PRE, home=home)
 
 
+def test_a_pipe_gets_colour_where_it_is_asked_for_but_nothing_that_moves(home):
+    env = {**os.environ, "ORCHESTRATOR_HOME": str(home), "FORCE_COLOR": "1"}
+    done = subprocess.run([sys.executable, *PRE], capture_output=True, text=True, timeout=60, env=env, check=False)
+    assert "\x1b[32m" in done.stdout
+    assert not re.search(r"\x1b\[[0-9?;]*[A-LN-Za-ln-z]", done.stdout)
+
+
 MANY = """
 import sys, time
 from orchestrator.cli import main
@@ -321,7 +328,8 @@ def test_the_list_is_for_people_too(capfd):
     assert run(["doctor", "--list"]) == 0
     shown = capfd.readouterr().out
     for check in catalogue.CHECKS:
-        assert check.id in shown
+        marks = f"{check.severity}, --fix" if check.fix else check.severity
+        assert f"  {check.id:<24} {check.question}  {marks}" in shown.splitlines()
 
 
 def test_an_explanation_says_all_of_one_check(capfd):
