@@ -25,6 +25,9 @@ FEWEST_REQUESTS = 16
 TREND_SIGNIFICANCE = 0.05
 TREND_MATTERS = 0.05
 """A drift below this share of the mean over the whole run changes no decision (estimate)."""
+SHOWN_A_SECOND = 3
+REQUESTS_A_BIN = 5
+FEWEST_BINS = 8
 CUT_SHORT = 0.9
 """A run whose last answer came before this share of its time did not run to its end (estimate)."""
 CONFIDENCE_OF_PERCENTILE = 0.99
@@ -157,6 +160,12 @@ def blocks_of(run: Run) -> Array:
     if right.sum() < FEWEST_REQUESTS:
         return np.empty(0)
     return decorrelated(rate_over_time(run, count))
+
+
+def shown_bins(figures: Statistics, most: int) -> int:
+    """In how many parts a picture of the run may be cut: fewer requests a part would draw the batches, not the rate."""
+    by_time = int(figures.measured_s * SHOWN_A_SECOND)
+    return max(min(by_time, figures.requests // REQUESTS_A_BIN, most), FEWEST_BINS)
 
 
 def rate_over_time(run: Run, bins: int) -> Array:

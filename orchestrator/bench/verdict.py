@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from orchestrator.bench.ceiling import Ceiling, exceeds_physics
+from orchestrator.bench.ceiling import Ceiling, exceeds_physics, is_beyond
 from orchestrator.bench.energy import was_throttled
 from orchestrator.bench.records import Goal, Run, Series
 from orchestrator.bench.statistics import Statistics, measured_span, needed_for
@@ -38,7 +38,7 @@ def judge_run(run: Run, figures: Statistics, ceiling: Ceiling, goal: Goal) -> Ve
         return Verdict(word="invalid", reason=invalid, notes=notes)
     target = goal.docs_per_s if applies(goal, figures.tokens_per_doc) else None
     misses = _misses(figures, goal, target)
-    if target is not None and figures.docs_per_s < target and _is_beyond(ceiling, target):
+    if target is not None and figures.docs_per_s < target and is_beyond(ceiling, target):
         reason = (
             f"{target:,.0f} documents/s of {figures.tokens_per_doc:.3g} tokens lie above the ceiling of "
             f"{ceiling.docs_per_s:,.1f} ({ceiling.basis}); measured {figures.docs_per_s:,.1f}"
@@ -64,7 +64,7 @@ def _why_invalid(run: Run, figures: Statistics, ceiling: Ceiling) -> str:
     if run.wrongs or figures.outcomes["wrong"]:
         told = "; ".join(f"{wrong.kind} ({wrong.count} times): {wrong.example}" for wrong in run.wrongs)
         return f"wrong answers: {told or figures.outcomes['wrong']}"
-    if exceeds_physics(run.limits, ceiling):
+    if exceeds_physics(ceiling):
         return (
             f"{figures.docs_per_s:,.1f} documents/s of {figures.tokens_per_doc:.3g} tokens would need "
             f"{ceiling.achieved_tflops:,.1f} TFLOPS, more than the device has ({ceiling.basis}): "
@@ -98,10 +98,6 @@ def _what_was_met(figures: Statistics, goal: Goal, target: float | None) -> list
     if goal.p95_ms is not None:
         met.append(f"p95 is {figures.latency.p95:,.1f} ms, {goal.p95_ms:,.0f} were allowed")
     return met
-
-
-def _is_beyond(ceiling: Ceiling, target: float) -> bool:
-    return ceiling.docs_per_s is not None and ceiling.docs_per_s < target
 
 
 def _shorter(run: Run, target: float) -> tuple[str, ...]:
@@ -138,6 +134,10 @@ def _notes(run: Run, figures: Statistics, ceiling: Ceiling, goal: Goal) -> tuple
         )
     if ceiling.docs_per_s is None:
         notes.append(f"the ceiling is not known: {ceiling.basis or 'neither the model nor the device is known'}")
+    if ceiling.share_of_peak is None and (ceiling.share_of_measured or 0.0) > 1.0:
+        notes.append(
+            "faster than the matrix product: that one was measured while the machine was busy, or is a bad shape"
+        )
     if figures.errors and figures.error_share <= goal.max_errors:
         notes.append(_failures(figures))
     throttled = was_throttled(run)

@@ -88,7 +88,12 @@ def test_a_cpu_has_no_ceiling_until_it_was_measured():
     assert ceiling.docs_per_s == pytest.approx(0.1e12 / ceiling.flops_per_doc)
     assert ceiling.share_of_peak is None
     assert ceiling.share_of_measured == pytest.approx(50 / ceiling.docs_per_s)
-    assert verdict_of(run_at(50, limits=known, goal=Goal(docs_per_s=5000))).word == "impossible"
+    at_peak = ceiling.docs_per_s
+    assert verdict_of(run_at(50, limits=known, goal=Goal(docs_per_s=3 * at_peak))).word == "impossible"
+    assert verdict_of(run_at(50, limits=known, goal=Goal(docs_per_s=1.5 * at_peak))).word == "missed"
+    faster = verdict_of(run_at(1.5 * at_peak, limits=known))
+    assert faster.word == "no_target"
+    assert any("faster than the matrix product" in note for note in faster.notes)
 
 
 def test_a_rate_beyond_the_peak_is_cached_or_mislabelled():

@@ -11,7 +11,7 @@ from orchestrator.bench.records import OUTCOMES, Series
 from orchestrator.bench.report.histogram import log_bins
 from orchestrator.bench.report.plots import Frame, headroom
 from orchestrator.bench.report.words import PERCENTILES, number
-from orchestrator.bench.statistics import OK, latencies_ms, rate_over_time
+from orchestrator.bench.statistics import OK, latencies_ms, rate_over_time, shown_bins
 from orchestrator.bench.sweep_points import Point, knee, lines_of
 from orchestrator.bench.verdict import applies
 
@@ -23,11 +23,7 @@ MOST_DOTS = 3000
 FEW_DOTS = 600
 ABOVE = -11.0
 """Left above a knee there is nothing: the curve comes from below."""
-BINS_PER_S = 2
 MOST_BINS = 120
-FEWEST_BINS = 8
-REQUESTS_A_BIN = 5
-"""Fewer would draw the batches and not the rate."""
 HISTOGRAM_BINS = 48
 IN_SIGHT = 3.0
 """A target or ceiling farther away than this many times the highest value would flatten the picture: words instead."""
@@ -62,8 +58,7 @@ def throughput(assessment: Assessment) -> Chart | None:
     if not figures.requests:
         return None
     span = figures.measured_s
-    bins = min(int(span * BINS_PER_S), figures.requests // REQUESTS_A_BIN, MOST_BINS)
-    bins = max(bins, FEWEST_BINS)
+    bins = shown_bins(figures, MOST_BINS)
     rates = [float(rate) for rate in rate_over_time(assessment.run, bins)]
     levels = [(figures.docs_per_s, "mean", f"mean {number(figures.docs_per_s)}")]
     highest = max(*rates, figures.docs_per_s)

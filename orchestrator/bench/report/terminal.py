@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from orchestrator.bench.assessment import Assessment
 from orchestrator.bench.report.histogram import log_bins
 from orchestrator.bench.report.words import MARKS, TITLES, Row, number, rows_of
-from orchestrator.bench.statistics import latencies_ms, rate_over_time
+from orchestrator.bench.statistics import latencies_ms, rate_over_time, shown_bins
 from orchestrator.bench.sweep_points import Point, knee_of
 from orchestrator.bench.verdict import applies
 
@@ -93,7 +93,7 @@ def timeline(assessment: Assessment) -> Text:
     from rich.text import Text
 
     span = assessment.figures.measured_s
-    rates = rate_over_time(assessment.run, min(SPARK_WIDTH, max(int(span * 4), 4)))
+    rates = rate_over_time(assessment.run, shown_bins(assessment.figures, SPARK_WIDTH))
     text = Text("throughput over time", style="italic")
     text += Text.assemble(
         f"\n  0 s {sparkline([float(rate) for rate in rates])} {span:.0f} s",
