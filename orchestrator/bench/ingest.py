@@ -219,12 +219,13 @@ def text_of(chunks: int, chunk_size: int, seed: int) -> str:
 
 
 def _paragraph(draw: random.Random, words: list[str], size: int) -> str:
-    """Longer than half a chunk, so that the splitter never puts two into one."""
-    wanted = draw.randint(int(size * SHORTEST_PART), size - 1)
+    """Longer than half a chunk, so that the splitter never puts two into one; shorter than one with its empty line."""
+    longest = size - len("\n\n") - len(".") - 1  # the splitter cuts what is as long as a chunk
+    wanted = draw.randint(int(size * SHORTEST_PART), longest)
     paragraph = draw.choice(words).capitalize()
     while len(paragraph) < wanted:
         paragraph += f" {draw.choice(words)}"
-    return paragraph[: size - 2].rstrip() + "."
+    return paragraph[:longest].rstrip() + "."
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):

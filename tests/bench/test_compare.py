@@ -3,6 +3,7 @@
 import io
 import json
 import math
+from contextlib import suppress
 from xml.etree import ElementTree
 
 import msgspec
@@ -16,7 +17,12 @@ from orchestrator.bench.report.comparison import comparison_text, ruler
 from orchestrator.bench.store import write_run, write_sweep
 from orchestrator.cli.bench_compare import command
 from orchestrator.errors import OrchestratorError
+from orchestrator.operations.bench import BenchRequest
+from orchestrator.operations.bench_compare import Terms, read_runs
+from orchestrator.operations.bench_compare_live import LiveRequest, compare_live
+from orchestrator.progress import Silent
 from tests.bench.runs import CLIENT, closed_loop, requests_of, run_of
+from tests.standins.misbehaving import Misbehaving
 
 
 def measured(seed, speed=1.0, **changes):
@@ -164,6 +170,26 @@ def test_a_run_that_is_no_result_is_not_compared(folders):
     a, b = folders("a", measured(1)), folders("b", measured(2, client=slow_client))
     with pytest.raises(OrchestratorError, match="lag 90 ms"):
         call(a, b)
+
+
+def test_two_endpoints_are_measured_in_turns_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("ORCHESTRATOR_HOME", str(tmp_path))
+    load = Load(batch=4, concurrency=2, warmup_s=0.1, duration_s=1.0, workers=1, seed=5)
+    with Misbehaving() as a, Misbehaving() as b:
+        each = BenchRequest(load=load, model="stub", api="openai")
+        with suppress(OrchestratorError):
+            # On a busy machine the client finds that it could not keep up: then nothing is compared, but all is kept.
+            compare_live(LiveRequest(a=a.url, b=b.url, each=each, rounds=1), Terms(), Silent())
+    (folder,) = (tmp_path / "bench").iterdir()
+    kept = {name: read_runs(folder / name) for name in ("a", "b")}
+    assert [[run.endpoint.url for run in runs] for runs in kept.values()] == [[a.url], [b.url]]
+    assert a.documents > 0
+    assert b.documents > 0
+
+
+def test_what_is_stored_is_not_measured_in_turns_with_what_is_not(folders):
+    with pytest.raises(OrchestratorError, match="measured in turns"):
+        call(folders("a", measured(1)), "stack:default")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--max-regression", "500%", "a"], ["a", "b", "c"]])

@@ -205,7 +205,8 @@ def roofline(assessment: Assessment) -> Chart | None:
 
 def telemetry(assessment: Assessment) -> list[Chart]:
     found = {series.name: series for series in assessment.run.telemetry}
-    return [_small(found[name], title) for name, title in SHOWN_SERIES if name in found and len(found[name].value) > 1]
+    shown = [(found[name], title) for name, title in SHOWN_SERIES if name in found]
+    return [_small(series, title) for series, title in shown if len(series.value) > 1 and series.value.max() > 0]
 
 
 def _small(series: Series, title: str) -> Chart:

@@ -48,8 +48,8 @@ def round_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Powers of ten; with 2 and 5 between them where there is room."""
-    for factors, step in (((1, 2, 5), 1), ((1,), 1), ((1,), 2), ((1,), 3)):
+    """Powers of ten; with as many between them as there is room for."""
+    for factors, step in (((1, 1.5, 2, 3, 4, 5, 6, 8), 1), ((1, 2, 5), 1), ((1,), 1), ((1,), 2), ((1,), 3)):
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         ticks = [f * 10.0**p for p in powers if p % step == 0 for f in factors if low <= f * 10.0**p <= high]
         if len(ticks) <= most + 1:
@@ -100,8 +100,10 @@ class Frame:
         for tick in self.across.ticks(max(int(self.width / 90), 3)):
             x = self.across(tick)
             parts.append(f'<line class="grid faint" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{floor:g}"/>')
-            text = number(tick)
-            parts.append(f'<text class="tick" x="{x:.1f}" y="{floor + 16:g}" text-anchor="middle">{text}</text>')
+            anchor = "end" if x > right - 12 else "middle"
+            parts.append(
+                f'<text class="tick" x="{x:.1f}" y="{floor + 16:g}" text-anchor="{anchor}">{number(tick)}</text>'
+            )
         parts.append(f'<line class="axis" x1="{left}" x2="{right:g}" y1="{floor:g}" y2="{floor:g}"/>')
         middle = (left + right) / 2
         parts.append(
