@@ -49,12 +49,17 @@ class Loan:
 
 
 def loan_of(asked: Asked, *, lock_timeout_s: float = 600.0) -> Loan:
-    """A named stack as `up` would bring it up; else one of its own, beside whatever runs here."""
+    """A stack that something names, as `up` would bring it up; else one of its own."""
+    if "stack" not in request(asked).settings:
+        return temporary_loan(asked, lock_timeout_s=lock_timeout_s)
+    found = recalled(asked)
+    wanted = UpRequest(spec=found.spec, asked=found.asked, lock_timeout_s=lock_timeout_s)
+    return Loan(request=wanted, temporary=False)
+
+
+def temporary_loan(asked: Asked, *, lock_timeout_s: float = 600.0) -> Loan:
+    """Beside whatever runs here: a name that nobody has, and free ports where none were asked for."""
     fresh = request(asked)
-    if "stack" in fresh.settings:
-        found = recalled(asked)
-        wanted = UpRequest(spec=found.spec, asked=found.asked, lock_timeout_s=lock_timeout_s)
-        return Loan(request=wanted, temporary=False)
     said = [p.removeprefix("ports.") for p, s in fresh.settings.items() if p in PORT_KEYS and s.origin.kind in BY_HAND]
     spec = msgspec.structs.replace(
         fresh.spec,
