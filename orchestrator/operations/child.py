@@ -4,68 +4,65 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
-FORWARDED = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2})
-FROM_A_TERMINAL = frozenset({signal.SIGINT, signal.SIGQUIT})
-WATCHED = FORWARDED | {signal.SIGCHLD}
-LOOK_EVERY_S = 0.2
+FORWARDED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+FROM_THE_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
 SIGNALLED = 128
 """A shell's exit code for a command that a signal ended: 128 and the signal's number (POSIX, Exit Status)."""
 
 
 def run_child(command: Sequence[str], environment: Mapping[str, str], *, stdout: int = 1) -> int:
-    """Runs it in our process group, so that the terminal is its own; returns its exit code.
+    """Runs it and returns its exit code.
 
-    A signal from the terminal has reached the child already (the kernel sends it to the whole group); one that a
-    process sent to us alone is passed on. Python's own handlers sleep meanwhile: nothing is raised in here.
+    In a terminal's foreground it shares our process group, so that the terminal is its own; Ctrl-C has then reached it
+    already, for the kernel signals the whole group. Elsewhere it gets a group of its own, and every signal that we get
+    is passed on to all of it.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
-    handlers: dict[signal.Signals, Any] = {}
-    try:
-        pid = os.posix_spawnp(
-            command[0],
-            list(command),
-            dict(environment),
-            setsigmask=before,
-            file_actions=[(os.POSIX_SPAWN_DUP2, stdout, 1)],
-        )
-        for each in FORWARDED:
-            handlers[each] = signal.signal(each, _passes_on(pid))
-        return _wait(pid)
-    finally:
-        for each, handler in handlers.items():
-            signal.signal(each, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    at_terminal = _in_foreground()
+    early: list[int] = []
+    pid: int | None = None
+
+    def forward(number: int, _frame: object) -> None:
+        if pid is None:
+            early.append(number)
+        elif not (at_terminal and number in FROM_THE_KEYBOARD):
+            with suppress(ProcessLookupError):
+                (os.kill if at_terminal else os.killpg)(pid, number)
+
+    with _handling(forward):
+        pid = _spawn(command, environment, stdout=stdout, own_group=not at_terminal)
+        for number in early:
+            forward(number, None)
+        _, status = os.waitpid(pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    return SIGNALLED - code if code < 0 else code
 
 
-def _wait(pid: int) -> int:
-    """Asks now and then too: where this process has other threads, the kernel may hand a signal to one of them."""
-    while True:
-        seen = signal.sigtimedwait(WATCHED, LOOK_EVERY_S)
-        if seen is not None and seen.si_signo != signal.SIGCHLD:
-            if seen.si_code <= 0:  # sent by a process (POSIX: si_code of SI_USER and the like), not by the terminal
-                os.kill(pid, seen.si_signo)
-            continue
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended == pid:
-            code = os.waitstatus_to_exitcode(status)
-            return SIGNALLED - code if code < 0 else code
+def _spawn(command: Sequence[str], environment: Mapping[str, str], *, stdout: int, own_group: bool) -> int:
+    actions = [(os.POSIX_SPAWN_DUP2, stdout, 1)]
+    if own_group:
+        return os.posix_spawnp(command[0], list(command), dict(environment), file_actions=actions, setpgroup=0)
+    return os.posix_spawnp(command[0], list(command), dict(environment), file_actions=actions)
 
 
-def _passes_on(pid: int) -> Callable[[int, object], None]:
-    """For a signal that another thread was given: who sent it cannot be seen then, only where it is likely from."""
-
-    def handler(number: int, _frame: object) -> None:
-        if not (number in FROM_A_TERMINAL and _in_the_foreground()):
-            os.kill(pid, number)
-
-    return handler
-
-
-def _in_the_foreground() -> bool:
+def _in_foreground() -> bool:
     try:
         return os.tcgetpgrp(0) == os.getpgrp()
-    except OSError:
+    except OSError:  # stdin is no terminal, or not the one of this session
         return False
+
+
+@contextmanager
+def _handling(handler: Callable[[int, object], None]) -> Iterator[None]:
+    """What our parent told us to ignore (`nohup`) stays ignored, by the command too."""
+    before = {each: signal.getsignal(each) for each in FORWARDED}
+    for each, earlier in before.items():
+        if earlier is not signal.SIG_IGN:
+            signal.signal(each, handler)
+    try:
+        yield
+    finally:
+        for each, earlier in before.items():
+            signal.signal(each, earlier)

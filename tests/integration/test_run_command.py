@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from tests.integration.test_up_native import processes_of
 
 SAMPLE = ROOT / "examples/sample_app"
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_ctrl_c_ends_the_command_and_leaves_nothing_running(tool: Tool, home: Pa
     folder = home / "stacks" / name
     assert processes_of(folder)
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=90)
     assert process.returncode == 128 + signal.SIGINT, err
     assert processes_of(folder) == []
     assert stacks(home) == before
@@ -70,7 +71,7 @@ def test_interrupted_on_the_way_up_nothing_is_left(tool: Tool, home: Path, light
     while not processes_of(folder) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=90)
     assert process.returncode == 130, err
     assert processes_of(folder) == []
 
@@ -84,7 +85,7 @@ def test_a_stack_that_was_up_stays_up(tool: Tool, light: list[str]) -> None:
         assert done.returncode == 7, done.stderr
         environment = Stack("kept").environment()
         assert done.stdout.strip() == environment["OPENAI_BASE_URL"]
-        told = tool.json("run", "--stack", "kept", "--", "sh", "-c", "echo words")["data"]
+        told = json.loads(tool.run("run", "--json", "--stack", "kept", "--", "echo", "words").stdout)["data"]
         assert (told["kept"], told["addresses"]["EMBEDDINGS_URL"]) == (True, environment["EMBEDDINGS_URL"])
         stack = Stack("kept")
         assert stack.is_up()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.operations.child import run_child
+from orchestrator.operations.child import FORWARDED, run_child
 
 PARENT = """
 import os, sys
@@ -20,6 +20,8 @@ code = run_child([sys.executable, "-c", sys.argv[1]], os.environ)
 print("parent goes on", flush=True)
 sys.exit(code)
 """
+CALL = '[sys.executable, "-c", sys.argv[1]]'
+SHELL_CALL = '["sh", "-c", "echo shell waits; sleep 60; true"]'
 WAITS = """
 import signal, sys, time
 def told(number, frame):
@@ -67,10 +69,35 @@ def test_the_environment_is_handed_over_and_output_goes_where_it_is_sent(tmp_pat
     assert (tmp_path / "out").read_text() == "hello\n"
 
 
-def test_signals_are_as_before_afterwards() -> None:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+def test_handlers_are_as_before_afterwards() -> None:
+    before = [signal.getsignal(each) for each in FORWARDED]
     run_child(["true"], os.environ)
-    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+    assert [signal.getsignal(each) for each in FORWARDED] == before
+
+
+def test_a_signal_reaches_the_commands_own_children_too() -> None:
+    """A shell that waits for its command defers the signal: the command must get it as well, as from a keyboard."""
+    script = f"import os\n{PARENT.replace(CALL, SHELL_CALL)}"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "shell waits\n"
+        parent.send_signal(signal.SIGINT)
+        out, _ = parent.communicate(timeout=30)
+    assert out == "parent goes on\n"
+    assert parent.returncode == 128 + signal.SIGINT
+
+
+def test_threads_that_linger_take_no_signal_away() -> None:
+    """Readers of facts that hang are left behind as threads; the kernel may hand any of them the process's signals."""
+    thread = "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()"
+    script = f"import threading, time\nfor _ in range(8): {thread}\n{PARENT}"
+    with subprocess.Popen([sys.executable, "-c", script, WAITS], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "child waits\n"
+        parent.send_signal(signal.SIGINT)
+        out, _ = parent.communicate(timeout=30)
+    assert out == "child got SIGINT\nparent goes on\n"
+    assert parent.returncode == 9
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
