@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from orchestrator.errors import OrchestratorError, usage_error
 
@@ -19,7 +21,7 @@ LARGEST_BYTES = 2**20
 FORM = "write KEY: VALUE lines; `orchestrator init` makes an example"
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True):
     file: str
     line: int
     column: int
@@ -28,7 +30,7 @@ class Place(NamedTuple):
         return f"{self.file}:{self.line}:{self.column}"
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True):
     """One key with its value. A mapping below a key becomes entries of its own."""
 
     path: tuple[str, ...]
@@ -41,7 +43,7 @@ class Entry(NamedTuple):
 def misplaced(place: Place, key: str, value: object, message: str, remedy: str) -> OrchestratorError:
     """The usage error of a file: names file, line, column, key, value and remedy, for people and as data."""
     error = usage_error(f"{place}: {key}" if key else str(place), value, message, remedy)
-    error.data = {**place._asdict(), "key": key, "value": value}
+    error.data = {**msgspec.structs.asdict(place), "key": key, "value": value}
     return error
 
 

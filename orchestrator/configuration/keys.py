@@ -5,7 +5,9 @@ A test holds the rows and the Spec's fields together.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from orchestrator.configuration.kinds import (
     Address,
@@ -26,7 +28,7 @@ PORT = Number(1, 65535)
 PLAN = "decided by the plan"
 
 
-class Key(NamedTuple):
+class Key(msgspec.Struct, frozen=True):
     path: str
     """Dotted: `ports.webui` is `webui` below `ports`."""
     kind: Kind

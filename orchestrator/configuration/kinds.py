@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 SIZE = r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*"
@@ -35,7 +37,7 @@ class Kind(Protocol):
         """What JSON Schema can say beyond the Spec's own types."""
 
 
-class Text(NamedTuple):
+class Text(msgspec.Struct, frozen=True):
     words: str = "text"
 
     def of_text(self, text: str) -> Any:
@@ -52,7 +54,7 @@ class Text(NamedTuple):
         return {"minLength": 1}
 
 
-class StackName(NamedTuple):
+class StackName(msgspec.Struct, frozen=True):
     words: str = "lower-case letters, digits, `-`"
 
     def of_text(self, text: str) -> Any:
@@ -70,7 +72,7 @@ class StackName(NamedTuple):
         return {"pattern": "^[a-z][a-z0-9-]{0,39}$"}
 
 
-class Number(NamedTuple):
+class Number(msgspec.Struct, frozen=True):
     """A whole number in a range."""
 
     least: int
@@ -96,7 +98,7 @@ class Number(NamedTuple):
         return {"minimum": self.least} | ({"maximum": self.most} if self.most else {})
 
 
-class Rate(NamedTuple):
+class Rate(msgspec.Struct, frozen=True):
     """A number above zero."""
 
     words: str = "number above 0"
@@ -115,7 +117,7 @@ class Rate(NamedTuple):
         return {"exclusiveMinimum": 0}
 
 
-class Choice(NamedTuple):
+class Choice(msgspec.Struct, frozen=True):
     options: tuple[str, ...]
 
     @property
@@ -134,7 +136,7 @@ class Choice(NamedTuple):
         return {}
 
 
-class Several(NamedTuple):
+class Several(msgspec.Struct, frozen=True):
     """A list of different words."""
 
     options: tuple[str, ...]
@@ -166,7 +168,7 @@ class Several(NamedTuple):
         return {"uniqueItems": True, "contains": {"const": "embeddings"}}
 
 
-class Size(NamedTuple):
+class Size(msgspec.Struct, frozen=True):
     words: str = "bytes, or a size such as 11GiB"
 
     def of_text(self, text: str) -> Any:
@@ -182,7 +184,7 @@ class Size(NamedTuple):
         return {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": rf"^{SIZE}$"}]}
 
 
-class Card(NamedTuple):
+class Card(msgspec.Struct, frozen=True):
     """YAML makes a number of an index; the Spec holds text."""
 
     words: str = "index or uuid of a card, or `none`"
@@ -199,7 +201,7 @@ class Card(NamedTuple):
         return {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "minLength": 1}]}
 
 
-class Address(NamedTuple):
+class Address(msgspec.Struct, frozen=True):
     words: str = "IP address of this machine"
 
     def of_text(self, text: str) -> Any:
@@ -218,7 +220,7 @@ class Address(NamedTuple):
         return {"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
 
 
-class ModelName(NamedTuple):
+class ModelName(msgspec.Struct, frozen=True):
     words: str = "catalogue id, `owner/name` on the hub, path of a folder or .gguf, or `auto`"
 
     def of_text(self, text: str) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
+
+import msgspec
 
 from orchestrator.configuration.document import Entry, Place, misplaced, read_entries
 from orchestrator.configuration.keys import BY_PATH, KEYS, SECTIONS, Key, nearest_key
@@ -16,7 +18,7 @@ RANKS: tuple[OriginKind, ...] = ("default", "preset", "recorded", "file", "envir
 """Who overrules whom, the weakest first."""
 
 
-class Origin(NamedTuple):
+class Origin(msgspec.Struct, frozen=True):
     kind: OriginKind
     name: str = ""
     """The flag, the variable, `file:line:column`, the stack, the preset."""
@@ -33,7 +35,7 @@ class Origin(NamedTuple):
         }[self.kind]
 
 
-class Setting(NamedTuple):
+class Setting(msgspec.Struct, frozen=True):
     path: str
     value: Any
     origin: Origin
@@ -45,6 +47,13 @@ Settings = dict[str, Setting]
 def of_file(path: Path) -> Settings:
     """A user's configuration; every mistake in it is reported at once, the first one as the message."""
     return _of_entries(read_entries(path), lambda place: Origin("file", str(place), place))
+
+
+def stack_in(path: Path) -> str | None:
+    """The stack that a file names. A mistake in another key must not stop `down` or `status`."""
+    named = [entry for entry in read_entries(path) if entry.path == ("stack",)]
+    settings = _of_entries(named, lambda place: Origin("file", str(place), place))
+    return settings["stack"].value if settings else None
 
 
 def of_preset(path: Path) -> Settings:
@@ -175,7 +184,7 @@ def _of_entry(entry: Entry, at_key: Origin, at_value: Origin) -> Setting | None:
         if key.unset:
             return Setting(path, None, at_key)
         raise wrong_setting(written, "has no value", f"write one ({key.kind.words}), or remove the line")
-    return checked(key, entry.value, at_value)._replace(origin=at_key)
+    return msgspec.structs.replace(checked(key, entry.value, at_value), origin=at_key)
 
 
 def _unknown(path: str, entry: Entry, at_key: Origin) -> OrchestratorError:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from orchestrator.configuration.settings import (
     of_file,
     of_flags,
     of_preset,
+    stack_in,
 )
 from orchestrator.errors import OrchestratorError, usage_error
 from orchestrator.plan.spec import Spec
@@ -39,20 +39,18 @@ DEFAULT_PRESET = "rag"
 DEFAULT_STACK = "default"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """Where a user's wishes come from. Nothing is read yet."""
 
-    flags: Mapping[str, Any] = field(default_factory=dict)
+    flags: Mapping[str, Any] = {}
     """By the key's path (`ports.webui`); None = not given."""
     preset: str | None = None
     """A shipped preset's name, or the path of a YAML file."""
     config: Path | None = None
-    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    environment: Mapping[str, str] = msgspec.field(default_factory=lambda: os.environ)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     spec: Spec
     settings: Settings
     """Who set each key; a key that is not here has the Spec's default."""
@@ -92,8 +90,7 @@ def recalled(asked: Asked) -> Request:
 def stack_named_here() -> str:
     """The stack that `orchestrator.yaml` here names, for commands that take nothing else from it."""
     path = Path(FILE_NAME)
-    setting = of_file(path).get("stack") if path.is_file() else None
-    return setting.value if setting else DEFAULT_STACK
+    return (stack_in(path) if path.is_file() else None) or DEFAULT_STACK
 
 
 def _mine(asked: Asked) -> Settings:

@@ -47,6 +47,13 @@ def test_a_file_here_names_the_stack_for_every_verb(capfdbinary, here: Path) -> 
     assert json.loads(capfdbinary.readouterr().out)["data"]["settings"]["stack"]["value"] == "team"
 
 
+def test_a_mistake_in_another_key_does_not_stop_down(capfdbinary, here: Path) -> None:
+    (here / "orchestrator.yaml").write_text("stack: team\nmodle: x\n")
+    assert run(["down", "--json"]) == 0
+    assert json.loads(capfdbinary.readouterr().out)["data"]["stack"] == "team"
+    assert run(["plan", "--json"]) == 2
+
+
 def test_the_stack_variable_overrules_the_file(capfdbinary, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "orchestrator.yaml").write_text("stack: team\n")
     monkeypatch.setenv("ORCHESTRATOR_STACK_NAME", "pipeline")
