@@ -18,6 +18,8 @@ from tests.integration.real_programs import free_port, gguf_of
 from tests.integration.test_up_native import processes_of
 
 SAMPLE = ROOT / "examples/sample_app"
+AS_FROM_A_SHELL = ["env", "--default-signal=INT"]
+"""A test run in the background ignores SIGINT, and what it starts would inherit that."""
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -45,7 +47,7 @@ def test_the_sample_apps_tests_run_against_a_stack_of_their_own(tool: Tool, home
 def test_ctrl_c_ends_the_command_and_leaves_nothing_running(tool: Tool, home: Path, light: list[str]) -> None:
     before = stacks(home)
     process = subprocess.Popen(
-        [*ORCHESTRATOR, "run", *light, "--", "sh", "-c", "echo $ORCHESTRATOR_STACK_NAME; sleep 600"],
+        [*AS_FROM_A_SHELL, *ORCHESTRATOR, "run", *light, "--", "sh", "-c", "echo $ORCHESTRATOR_STACK_NAME; sleep 600"],
         env=tool.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

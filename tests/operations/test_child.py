@@ -14,7 +14,9 @@ import pytest
 from orchestrator.operations.child import FORWARDED, run_child
 
 PARENT = """
-import os, sys
+import os, signal, sys
+for each in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    signal.signal(each, signal.SIG_DFL)  # a test run in the background ignores them
 from orchestrator.operations.child import run_child
 code = run_child([sys.executable, "-c", sys.argv[1]], os.environ)
 print("parent goes on", flush=True)
@@ -119,7 +121,11 @@ def test_ctrl_c_on_a_terminal_reaches_the_command_once_and_us_not_at_all() -> No
     script = f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n{PARENT}"
     counts = WAITS.replace("sys.exit(9)", "pass").replace("time.sleep(60)", "time.sleep(2)\nprint('child ends')")
     with subprocess.Popen(
-        [sys.executable, "-c", script, counts], stdin=theirs, stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", script, counts],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == "child waits\n"
