@@ -89,19 +89,6 @@ def test_a_signal_reaches_the_commands_own_children_too() -> None:
     assert parent.returncode == 128 + signal.SIGINT
 
 
-def test_threads_that_linger_take_no_signal_away() -> None:
-    """Readers of facts that hang are left behind as threads; the kernel may hand any of them the process's signals."""
-    thread = "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()"
-    script = f"import threading, time\nfor _ in range(8): {thread}\n{PARENT}"
-    with subprocess.Popen([sys.executable, "-c", script, WAITS], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        assert parent.stdout.readline() == "child waits\n"
-        parent.send_signal(signal.SIGINT)
-        out, _ = parent.communicate(timeout=30)
-    assert out == "child got SIGINT\nparent goes on\n"
-    assert parent.returncode == 9
-
-
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_us_alone_reaches_the_command_once(sent: signal.Signals) -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT, WAITS], stdout=subprocess.PIPE, text=True) as parent:
