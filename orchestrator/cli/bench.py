@@ -6,6 +6,7 @@ import click
 
 COMMANDS: dict[str, str] = {
     "smoke": "Measure once, at most a minute: the default.",
+    "sweep": "Measure batch by load by length, and find the knee.",
     "compare": "Is B faster than A: better, same, worse or cannot tell.",
     "ingest": "Files through Open WebUI to Chroma: the stack's settings against Open WebUI's defaults.",
     "report": "Show a stored run again.",
