@@ -75,6 +75,7 @@ class Connection:
         self._context = context
         self._socket: socket.socket | None = None
         self._buffer = bytearray(FIRST_BUFFER_BYTES)
+        self._room = memoryview(self._buffer)
         self._begin()
 
     def open(self, timeout_s: float) -> int:
@@ -133,8 +134,7 @@ class Connection:
             if self._used == len(self._buffer):
                 self._grow(self._used + 1)
             try:
-                with memoryview(self._buffer) as view, view[self._used :] as room:
-                    got = self._socket.recv_into(room)
+                got = self._socket.recv_into(self._room[self._used :] if self._used else self._room)
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return None
             except OSError as error:
@@ -210,7 +210,7 @@ class Connection:
         answered = Answered(self._head.status, self._buffer, start, end, self._head.retry_after_s)
         if self._head.close:
             self.close()
-        self._buffer = _spare.pop() if _spare else bytearray(len(answered.buffer))
+        self._take(_spare.pop() if _spare else bytearray(len(answered.buffer)))
         self._begin()
         return answered
 
@@ -218,7 +218,14 @@ class Connection:
         if size > LONGEST_ANSWER_BYTES:
             raise Broken(f"the answer wants to be {size} bytes long")
         if size > len(self._buffer):
-            self._buffer.extend(bytes(max(size, 2 * len(self._buffer)) - len(self._buffer)))
+            larger = bytearray(max(size, 2 * len(self._buffer)))
+            larger[: self._used] = self._room[: self._used]
+            self._take(larger)
+
+    def _take(self, buffer: bytearray) -> None:
+        self._room.release()
+        self._buffer = buffer
+        self._room = memoryview(buffer)
 
 
 _spare: list[bytearray] = []
