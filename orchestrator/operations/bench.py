@@ -169,7 +169,10 @@ def with_workers(
         dimension=server.dimension,
         first_document=_first_document(documents, load.seed, "trial"),
     )
-    busy = drive(send, progress).client.busiest_worker
+    trial = drive(send, progress)
+    if trial.interrupted:
+        raise KeyboardInterrupt  # nothing was measured yet that could be kept
+    busy = trial.client.busiest_worker
     wanted = 1 if busy <= ROOM else min(cpu_count() or 1, load.concurrency, MOST_WORKERS)
     return msgspec.structs.replace(load, workers=wanted)
 
