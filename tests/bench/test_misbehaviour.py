@@ -64,13 +64,13 @@ def test_the_same_vector_for_different_texts_is_found_after_the_run(run: Run) ->
 
 
 FAILING = {
-    "limits": ("limited", 429, "HTTP 429, Retry-After 1 s: too many requests"),
+    "limits": ("limited", 429, "HTTP 429, Retry-After 5 s: too many requests"),
     "limits-silently": ("limited", 429, "HTTP 429: too many requests"),
     "refuses": ("refused", 500, "HTTP 500: CUDA out of memory"),
     "drops": ("dropped", 0, "the server closed the connection instead of answering"),
     "half-body": ("dropped", 0, "of the body"),
-    "never-ends": ("timed_out", 0, "no whole answer within 0.3 s (its answer had begun)"),
-    "silent": ("timed_out", 0, "no whole answer within 0.3 s (nothing came)"),
+    "never-ends": ("timed_out", 0, "no whole answer within 1 s (its answer had begun)"),
+    "silent": ("timed_out", 0, "no whole answer within 1 s (nothing came)"),
 }
 
 
@@ -78,19 +78,19 @@ FAILING = {
 def test_a_failed_request_has_its_outcome_and_the_run_ends(run: Run, behaviour: str) -> None:
     outcome, status, example = FAILING[behaviour]
     with Misbehaving(behaviour) as stub:
-        ran = run(stub.url, timeout_s=0.3, duration_s=0.6)
+        ran = run(stub.url, timeout_s=1.0, duration_s=0.8)
     assert set(ran.failures) == {outcome}
     assert example in ran.failures[outcome]
     failed = ran.rows[ran.rows["outcome"] == CODES[outcome]]
     assert set(failed["status"]) == {status}
-    assert ran.took_s < 2.5
+    assert ran.took_s < 10
     if behaviour not in ("refuses", "silent"):
         assert (ran.rows["outcome"] == CODES["ok"]).any()
 
 
 def test_retry_after_is_kept_and_a_silent_refusal_is_not_hammered(run: Run) -> None:
     with Misbehaving("limits") as stub:
-        patient = run(stub.url, duration_s=0.6, concurrency=1)
+        patient = run(stub.url, duration_s=2.0, concurrency=1)
     assert list(patient.rows["outcome"]) == [CODES["ok"], CODES["ok"], CODES["limited"]]
     with Misbehaving("refuses") as stub:
         hammering = run(stub.url, duration_s=0.6, concurrency=1)
@@ -104,7 +104,7 @@ def test_nobody_there_is_an_outcome_too(run: Run) -> None:
     assert "cannot connect" in ran.failures["dropped"]
     assert set(ran.rows["outcome"]) == {CODES["dropped"]}
     assert len(ran.rows) < 20
-    assert ran.took_s < 2.5
+    assert ran.took_s < 10
 
 
 def test_a_stall_shows_in_every_request_that_was_due_meanwhile(run: Run) -> None:

@@ -31,7 +31,7 @@ BEHAVIOURS = {
     "swapped-index": "two vectors exchanged, with their indexes",
     "swapped": "two vectors exchanged, and the indexes say nothing of it",
     "halves-tokens": "counts half of the tokens",
-    "limits": "every third request gets 429 with Retry-After: 1",
+    "limits": "every third request gets 429 with Retry-After: 5",
     "limits-silently": "every third request gets 429 without Retry-After",
     "refuses": "every request gets 500",
     "drops": "every third connection ends instead of an answer",
@@ -141,7 +141,7 @@ def _handler(stub: Misbehaving) -> type[BaseHTTPRequestHandler]:
             if behaviour == "refuses":
                 return self._send(500, b'{"error":{"message":"CUDA out of memory"}}')
             if behaviour.startswith("limits") and third:
-                headers = {"retry-after": "1"} if behaviour == "limits" else {}
+                headers = {"retry-after": "5"} if behaviour == "limits" else {}
                 return self._send(429, b'{"error":{"message":"too many requests"}}', headers)
             if behaviour == "drops" and third:
                 self.close_connection = True
