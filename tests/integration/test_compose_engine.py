@@ -304,6 +304,33 @@ class TestOnLlamacpp:
         assert verdicts["e2e.roundtrip"] == "pass"
         assert not {"fail", "error"} & set(verdicts.values())
 
+    def test_doctor_has_nothing_to_say_of_it(self, on_llamacpp: tuple[Stack, dict[str, Any]]) -> None:
+        """All of it from the containers: their images, their mounts, Open WebUI's client asked inside."""
+        stack, _ = on_llamacpp
+        found = {finding["id"]: finding for finding in stack.ask("doctor")["findings"]}
+        assert {name: each for name, each in found.items() if each["verdict"] in ("fail", "warn", "error")} == {}
+        asked = ("stack.state", "stack.health", "image.digest", "image.pair", "chroma.persist", "plan.drift")
+        assert {found[name]["verdict"] for name in (*asked, "embed.ready", "e2e.roundtrip", "e2e.clean")} == {"pass"}
+        assert "client 1." in found["image.pair"]["evidence"]
+        assert "volume" in found["chroma.persist"]["evidence"]
+
+    def test_doctor_tells_an_image_that_was_moved_under_a_running_container(
+        self, on_llamacpp: tuple[Stack, dict[str, Any]]
+    ) -> None:
+        stack, _ = on_llamacpp
+        pinned = reference_of("chroma")
+        running = str(inspect(stack.container("vectors"))["Image"])
+        other = str(inspect(stack.container("embeddings"))["Image"])
+        docker("tag", other, pinned)
+        try:
+            found = {each["id"]: each for each in stack.ask("doctor", "--only", "image.", exit_code=1)["findings"]}
+        finally:
+            docker("tag", running, pinned)
+        assert found["image.digest"]["verdict"] == "fail"
+        assert found["image.pair"]["verdict"] == "pass"
+        assert "vectors runs" in found["image.digest"]["reason"]
+        assert f"orchestrator up --stack {stack.name}" in found["image.digest"]["remedy"]["commands"]
+
     def test_a_stopped_service_is_seen_and_only_it_is_started_again(
         self, on_llamacpp: tuple[Stack, dict[str, Any]]
     ) -> None:
@@ -316,6 +343,9 @@ class TestOnLlamacpp:
             "vectors": True,
             "webui": True,
         }
+        found = {finding["id"]: finding for finding in stack.ask("doctor", exit_code=1)["findings"]}
+        assert {name for name, each in found.items() if each["verdict"] in ("fail", "warn", "error")} == {"stack.state"}
+        assert "embeddings has ended" in found["stack.state"]["reason"]
         assert stack.up()["data"]["changed"] is True
         after = {role: inspect(stack.container(role))["State"]["StartedAt"] for role in ROLES}
         assert {role for role in ROLES if before[role] != after[role]} == {"embeddings"}
