@@ -18,6 +18,7 @@ import msgspec
 import pytest
 
 from orchestrator.doctor.causes import match_cause
+from orchestrator.doctor.check import Answer
 from orchestrator.doctor.checks import docker_network, sources
 from orchestrator.doctor.context import Context
 from orchestrator.facts.docker import read_docker
@@ -122,13 +123,21 @@ def test_a_name_resolves_in_a_container_made_for_it(
 ) -> None:
     monkeypatch.setattr(docker_network, "images_of", lambda plan: {"chroma": asker})
     before = engine_contents()
-    finding = findings(looked(), docker_network.CHECKS, limit_s=LIMIT_S)["docker.dns"]
-    assert finding.verdict == "pass", finding
-    assert finding.evidence.startswith("embeddings → ")
+    answer = asked_without_haste(looked(), monkeypatch)
+    assert answer.verdict == "pass", answer
+    assert answer.evidence.startswith("embeddings → ")
     assert engine_contents() == before, "the check left something behind"
 
 
-def test_the_services_of_a_running_stack_find_each_other_or_not(looked: Callable[..., Context], asker: str) -> None:
+def asked_without_haste(context: Context, monkeypatch: pytest.MonkeyPatch) -> Answer:
+    """The check itself, with as much time as a machine at full load may need to start a container."""
+    monkeypatch.setattr(docker_network, "ANSWER_S", 60)
+    return docker_network.DNS.answer(context)
+
+
+def test_the_services_of_a_running_stack_find_each_other_or_not(
+    looked: Callable[..., Context], asker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network = "orchestrator-test-names"
     docker("network", "create", network)
     try:
@@ -140,11 +149,11 @@ def test_the_services_of_a_running_stack_find_each_other_or_not(looked: Callable
             for role in ("vectors", "webui", "embeddings")
         )
         stack = looked(running=running)
-        before = verdicts(stack, docker_network.CHECKS, limit_s=LIMIT_S)
-        assert before["docker.dns"] == "pass"
+        assert asked_without_haste(stack, monkeypatch).verdict == "pass"
         docker("network", "disconnect", network, f"{network}-vectors")
-        assert changed(before, stack, docker_network.CHECKS, limit_s=LIMIT_S) == {"docker.dns": "fail"}
-        assert findings(stack, docker_network.CHECKS, limit_s=LIMIT_S)["docker.dns"].evidence.startswith("vectors: ")
+        answer = asked_without_haste(stack, monkeypatch)
+        assert answer.verdict == "bad", answer
+        assert answer.evidence.startswith("vectors: ")
     finally:
         for role in ("webui", "vectors", "embeddings"):
             docker("rm", "--force", f"{network}-{role}", check=False)

@@ -25,6 +25,8 @@ ANSWER_S = 4.0
 OLLAMA_REGISTRY = "registry.ollama.ai"
 LABEL = "orchestrator.doctor"
 """On what a check makes and removes again, so that a person can tell where a leftover came from."""
+LEFTOVER_AGE = "10m"
+"""Older networks of this check are of one that was killed before it could clean up; younger ones may be in use."""
 NO_TOOL = 69
 RESOLVE = (
     'if command -v getent >/dev/null 2>&1; then getent hosts "$1"; '
@@ -162,6 +164,7 @@ def _ask(name: str, *words: str) -> Asked:
 def _network() -> Iterator[str]:
     """Of its own kind, as the stack's is: only such networks have the engine's name server. Gone afterwards."""
     name = f"orchestrator-doctor-{secrets.token_hex(4)}"
+    _docker("network", "prune", "--force", "--filter", f"label={LABEL}", "--filter", f"until={LEFTOVER_AGE}")
     _docker("network", "create", "--label", LABEL, name)
     try:
         yield name
