@@ -1,5 +1,10 @@
 """One word for a run, and the reasons. The physics come from the planner; the figures are made by hand."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import pytest
@@ -15,6 +20,7 @@ from orchestrator.facts.records import Gpu
 from orchestrator.plan.records import Weights, WeightsSource
 from tests.bench.runs import CLIENT, requests_of, run_of, series_of
 from tests.plans import GPU_UUID, plan_of
+from tests.standins.nvml.build import environment
 
 RTX_3060 = Gpu(
     index=0,
@@ -232,3 +238,25 @@ def test_limits_without_the_planners_words_still_name_the_length():
     verdict = verdict_of(run_at(50, limits=limits), Goal(docs_per_s=800))
     assert verdict.word == "impossible"
     assert "up to 4.4 tokens" in verdict.advice[0]
+
+
+THROUGH_NVML = """
+import sys, msgspec
+sys.path.insert(0, sys.argv[1])
+from orchestrator.facts.gpu import read_gpus
+from tests.bench.test_verdict import PRESET, limits_of, run_at, verdict_of
+(gpu,) = read_gpus().gpus
+sys.stdout.buffer.write(msgspec.json.encode(verdict_of(run_at(60, limits=limits_of(gpu=gpu), goal=PRESET))))
+"""
+
+
+def test_the_same_verdict_for_the_card_that_nvml_shows(standin_nvml):
+    done = subprocess.run(
+        [sys.executable, "-c", THROUGH_NVML, str(Path(__file__).parents[2])],
+        env=environment(standin_nvml, "NVIDIA GeForce RTX 3060,12288,1,8,6"),
+        capture_output=True,
+        check=True,
+    )
+    told = json.loads(done.stdout)
+    assert told["word"] == "impossible"
+    assert "800 documents/s of 32 tokens lie above the ceiling of 109.5" in told["reason"]
