@@ -9,7 +9,8 @@ from textwrap import dedent
 
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(
-    r"(?:^[ ]*<!-- not run: (?P<reason>[^\n]+) -->\n)?^(?P<indent>[ ]*)```sh\n(?P<text>.*?)^[ ]*```$", re.DOTALL | re.MULTILINE
+    r"(?:^[ ]*<!-- not run: (?P<reason>[^\n]+) -->\n)?^(?P<indent>[ ]*)```sh\n(?P<text>.*?)^[ ]*```$",
+    re.DOTALL | re.MULTILINE,
 )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from tools import commands_page
+from tools import architecture_picture, commands_page
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,6 +21,13 @@ def test_the_man_page_is_up_to_date() -> None:
     assert commands_page.MAN_PAGE.read_text(encoding="utf-8") == commands_page.man_page(), (
         "run: python -m tools.commands_page"
     )
+
+
+def test_the_picture_shows_the_layers_of_today() -> None:
+    picture = architecture_picture.PICTURE.read_text(encoding="utf-8")
+    assert picture == architecture_picture.picture(), "run: python -m tools.architecture_picture"
+    for names in architecture_picture.layers():
+        assert set(names) <= set(architecture_picture.LABELS), "a room without a label"
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
