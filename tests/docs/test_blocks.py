@@ -1,4 +1,4 @@
-"""Every shell block is run by a test or says why not; and every `orchestrator` line in any of them is one that parses."""
+"""Every shell block is run by a test or says why not; every `orchestrator` line in any of them parses."""
 
 from __future__ import annotations
 
