@@ -27,12 +27,16 @@ card = models()["multilingual-e5-base"]
 assert (card.dim, card.query_prefix) == (768, "query: "), card
 """,
     "Add an embedding server": """
+from pathlib import Path
 from types import SimpleNamespace
+from orchestrator.catalog.pins import load_pins
+from orchestrator.engines.compose_place import compose_place
 from orchestrator.services.of_plan import EMBEDDING_SERVERS
 from tests.plans import plan_of
-from tests.services.test_of_plan import CONTAINERS as place
+plan = plan_of()
 image = SimpleNamespace(tag="1.9", reference="tei:1.9")
-service = EMBEDDING_SERVERS["tei"](plan_of(), place, SimpleNamespace(images={"tei": image}))
+place = compose_place(plan, Path("/srv/models/weights"), load_pins())
+service = EMBEDDING_SERVERS["tei"](plan, place, SimpleNamespace(images={"tei": image}))
 assert service.role == "embeddings" and "--model-id" in service.arguments, service
 """,
 }
