@@ -52,6 +52,12 @@ def test_a_marked_block_says_why() -> None:
         assert block.reason is None or len(block.reason) > 15, block
 
 
+def test_a_test_that_a_mark_names_exists() -> None:
+    named = {path for block in blocks() for path in re.findall(r"tests/[\w/]+\.py", block.reason or "")}
+    assert named
+    assert [path for path in sorted(named) if not (DOCS.parent / path).exists()] == []
+
+
 def test_no_block_is_marked_in_vain() -> None:
     """A mark that stands before no shell block would hide that a block is not run."""
     marks = sum(path.read_text(encoding="utf-8").count("<!-- not run:") for path in DOCS.rglob("*.md"))
