@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import json_option, stack_option
+from orchestrator.cli.options import json_option, quiet_option, stack_option
 
 if TYPE_CHECKING:
     from orchestrator.operations.bench import BenchRequest
@@ -27,7 +27,9 @@ class Share(click.ParamType[float]):
         return share
 
 
-@click.command("compare", epilog="Example:  orchestrator bench compare --baseline bench/baseline --max-regression 5%")
+@click.command(
+    "compare", epilog="\b\nExample:  orchestrator bench compare --baseline bench/baseline --max-regression 5%"
+)
 @click.argument("places", nargs=-1, metavar="[A] [B]")
 @stack_option
 @click.option("--baseline", type=click.Path(path_type=Path), help="A: a run's folder or its run.json.")
@@ -44,6 +46,7 @@ class Share(click.ParamType[float]):
 @click.option("--concurrency", type=click.IntRange(1, 1024), default=8, show_default=True, help="Requests in flight.")
 @click.option("--model", default="", help="The name under which both URLs serve it.")
 @click.option("--api-key-file", "key_file", type=click.Path(path_type=Path), help="A file with the URLs' key.")
+@quiet_option
 @json_option
 def command(
     *,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import json_option, lock_option, stack_option
+from orchestrator.cli.options import json_option, lock_option, quiet_option, stack_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +19,7 @@ HOPS = (("reading_s", "Open WebUI"), ("embedding_s", "embedder"), ("storing_s", 
 @click.option("--chunks", type=click.IntRange(1, 900), default=200, show_default=True, help="Chunks of each file.")
 @click.option("--rounds", type=click.IntRange(1, 10), default=2, show_default=True, help="Files for each setting.")
 @lock_option
+@quiet_option
 @json_option
 def command(*, stack: str, chunks: int, rounds: int, lock_timeout_s: float, as_json: bool) -> int:
     """How fast files go through Open WebUI to Chroma: this stack's settings against Open WebUI's own defaults.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from orchestrator.cli.options import json_option, stack_option
+from orchestrator.cli.options import json_option, quiet_option, stack_option
 from orchestrator.errors import usage_error
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ GOAL_OPTIONS = (
     click.option("--p95-ms", type=click.FloatRange(min=0, min_open=True), help="Longest p95; exit 1 above."),
     click.option("--max-errors", type=click.FloatRange(0, 1), default=0.0, help="Share of requests that may fail."),
     click.option("--measure-peak", is_flag=True, help="Also what a plain matrix product reaches on the device."),
+    quiet_option,
     json_option,
 )
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import Duration, json_option, junit_option, stack_option
+from orchestrator.cli.options import Duration, json_option, junit_option, quiet_option, stack_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,11 +46,12 @@ Exit codes: 0 nothing failed, 1 something failed (or warned, with --strict), 2 u
 )
 @click.option("--verbose", is_flag=True, help="Show every question, and what does not apply.")
 @junit_option
+@quiet_option
 @json_option
 def command(lists: bool, explain: str | None, junit: Path | None, verbose: bool, as_json: bool, **asked: Any) -> int:
     """Ask this machine, the plan and the running stack every question that can explain a failure.
 
-    One cause gives one failure; what waits behind it is skipped and says so. Changes nothing without --fix.
+    One cause gives one failure; what waits behind it is skipped and says so. Without --fix nothing is changed: the round trip removes its document.
     """
     from orchestrator.cli.doctor_list import show_explanation, show_list
 

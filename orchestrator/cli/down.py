@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import json_option, lock_option, stack_option
+from orchestrator.cli.options import json_option, lock_option, quiet_option, stack_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.option("--volumes", is_flag=True, help="Remove the data too: knowledge bases, vectors, users, secrets.")
 @click.option("--yes", is_flag=True, help="Do not ask (for scripts).")
 @lock_option
+@quiet_option
 @json_option
 def command(stack: str, volumes: bool, yes: bool, lock_timeout_s: float, as_json: bool) -> int:
     """Stop everything that the stack started, and nothing else. Keeps the data."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import json_option, lock_option, stack_option
+from orchestrator.cli.options import json_option, lock_option, quiet_option, stack_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 @click.command("lock", epilog="Example:  orchestrator lock && orchestrator up")
 @stack_option
 @lock_option
+@quiet_option
 @json_option
 def command(stack: str, lock_timeout_s: float, as_json: bool) -> int:
     """Resolve the pinned images to digests where the registry can be reached; `up` then uses them."""

@@ -79,6 +79,20 @@ def junit_option(function: F) -> F:
     )(function)
 
 
+QUIET = "orchestrator.quiet"
+
+
+def quiet_option(function: F) -> F:
+    """`cli.terminal.progress` asks the context for it: no verb has to hand it on."""
+
+    def remember(context: click.Context, _param: click.Parameter, wanted: bool) -> None:
+        context.meta[QUIET] = wanted
+
+    return click.option(
+        "--quiet", "-q", is_flag=True, expose_value=False, callback=remember, help="No progress on stderr."
+    )(function)
+
+
 def stack_option(function: F) -> F:
     return click.option(
         "--stack",

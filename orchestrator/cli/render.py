@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import json_option, spec_of, spec_options, stack_option
+from orchestrator.cli.options import json_option, quiet_option, spec_of, spec_options, stack_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @spec_options
 @stack_option
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="A new or empty folder.")
+@quiet_option
 @json_option
 def command(out: Path, as_json: bool, **flags: Any) -> int:
     """Write the stack's plain files and leave; they run without this tool."""

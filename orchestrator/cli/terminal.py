@@ -38,10 +38,24 @@ def say(text: str, *, err: bool = False) -> None:
     click.echo(text, err=err, color=False if os.environ.get("NO_COLOR") else None)
 
 
+def is_quiet() -> bool:
+    """Whether --quiet was said."""
+    import click
+
+    from orchestrator.cli.options import QUIET
+
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(QUIET))
+
+
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """The reporter that fits stderr. Leaves the terminal as it was, also when interrupted."""
-    if sys.stderr.isatty():
+    """The reporter that fits stderr, none with --quiet. Leaves the terminal as it was, also when interrupted."""
+    if is_quiet():
+        from orchestrator.progress import Silent
+
+        yield Silent()
+    elif sys.stderr.isatty():
         live = LiveProgress()
         try:
             yield live

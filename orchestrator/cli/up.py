@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import json_option, lock_option, recalled_of, spec_options, stack_option
+from orchestrator.cli.options import json_option, lock_option, quiet_option, recalled_of, spec_options, stack_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,6 +37,7 @@ Examples:
     help="Where --ci writes junit.xml, result.json and stack.env.",
 )
 @lock_option
+@quiet_option
 @json_option
 def command(
     *, as_json: bool, dry_run: bool, replan: bool, ci: bool, artifacts: str, lock_timeout_s: float, **flags: Any
@@ -70,8 +71,10 @@ def command(
 
 def show_plan(decided: Decided) -> None:
     from orchestrator.cli.plan_view import render_plan
-    from orchestrator.cli.terminal import say, width_of
+    from orchestrator.cli.terminal import is_quiet, say, width_of
 
+    if is_quiet():
+        return
     say(render_plan(decided.decision, width=width_of(sys.stderr)), err=True)
 
 
@@ -82,12 +85,12 @@ def _view_changes(console: Console, result: Result) -> None:
 
 
 def _view(console: Console, result: Result) -> None:
-    from orchestrator.cli.output import show_findings
+    from orchestrator.cli.proof import show_proof
     from orchestrator.cli.status import show_services
 
     if result.findings:
         console.print()
-        show_findings(console, result.findings)
+        show_proof(console, result.findings)
     show_services(console, result)
     if not result.data["changed"]:
         console.print("\n[green]Nothing to do:[/] the stack runs as planned, verified and unchanged.")
@@ -96,4 +99,4 @@ def _view(console: Console, result: Result) -> None:
     front = services.get("webui") or services["embeddings"]
     console.print(f"\n[bold green]Ready[/]  {front['url']}")
     console.print(f"  sign in with the e-mail and password in {result.data['credentials_file']}", soft_wrap=True)
-    console.print(f"  next: orchestrator status · verify · logs · down  (--stack {result.data['stack']})")
+    console.print(f"  next: orchestrator status · doctor · bench · logs · down  (--stack {result.data['stack']})")

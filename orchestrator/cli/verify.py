@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.options import json_option, junit_option, lock_option, stack_option
+from orchestrator.cli.options import json_option, junit_option, lock_option, quiet_option, stack_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @stack_option
 @lock_option
 @junit_option
+@quiet_option
 @json_option
 def command(stack: str, lock_timeout_s: float, junit: Path | None, as_json: bool) -> int:
     """Prove on the running stack that the vectors are right and a document is found again."""
