@@ -51,7 +51,8 @@ Exit codes: 0 nothing failed, 1 something failed (or warned, with --strict), 2 u
 def command(lists: bool, explain: str | None, junit: Path | None, verbose: bool, as_json: bool, **asked: Any) -> int:
     """Ask this machine, the plan and the running stack every question that can explain a failure.
 
-    One cause gives one failure; what waits behind it is skipped and says so. Without --fix nothing is changed: the round trip removes its document.
+    One cause gives one failure; what waits behind it is skipped and says so. Nothing is changed
+    without --fix; the round trip removes the document that it uploads.
     """
     from orchestrator.cli.doctor_list import show_explanation, show_list
 
