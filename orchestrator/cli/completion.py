@@ -7,11 +7,16 @@ import click
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> int:
     """Print the completion script for your shell."""
+    click.echo(script(shell))
+    return 0
+
+
+def script(shell: str) -> str:
+    """What click makes for it; packages ship the same text under `completions/`."""
     from click.shell_completion import get_completion_class
 
     from orchestrator.cli.main import cli
 
     completer = get_completion_class(shell)
     assert completer is not None  # noqa: S101 - the three shells that click knows
-    click.echo(completer(cli, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE").source())
-    return 0
+    return completer(cli, {}, "orchestrator", "_ORCHESTRATOR_COMPLETE").source()

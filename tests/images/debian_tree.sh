@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# debian_tree.sh DIR: a small Debian 12 file system in DIR, from Debian's packages, without Docker Hub.
+# debian_tree.sh DIR [PACKAGE ...]: a small Debian 12 file system in DIR, from Debian's packages, without Docker Hub.
 #
 # The packages are unpacked, not installed: what their scripts would have set up and a container needs is done below.
 set -euo pipefail
@@ -8,7 +8,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 tree=${1:?folder}
 # libstdc++6 and libgomp1: numpy, chromadb, torch and llama.cpp die at import without them.
 # util-linux, libnuma1: vLLM asks lscpu for the cores, and its CPU kernels are linked with libnuma.
-packages=(base-files bash dash coreutils findutils grep sed util-linux curl jq dumb-init python3 libstdc++6 libgomp1 libnuma1)
+packages=(base-files bash dash coreutils findutils grep sed util-linux curl jq dumb-init python3 libstdc++6 libgomp1 libnuma1 "${@:2}")
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
