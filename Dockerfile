@@ -16,9 +16,9 @@ ARG PIP_INDEX_URL
 ARG VERSION
 COPY . /src
 RUN python3 -m venv /opt/orchestrator \
-    && SETUPTOOLS_SCM_PRETEND_VERSION_FOR_ORCHESTRATOR="${VERSION:-0.1.0}" \
-       /opt/orchestrator/bin/pip install --no-cache-dir --disable-pip-version-check /src \
-    && /opt/orchestrator/bin/python -m pip uninstall --quiet --yes pip setuptools
+    && SETUPTOOLS_SCM_PRETEND_VERSION="${VERSION:-0.1.0}" \
+       /opt/orchestrator/bin/pip wheel --quiet --no-cache-dir --no-deps --wheel-dir /wheels /src \
+    && /opt/orchestrator/bin/pip install --quiet --no-cache-dir /wheels/*.whl
 
 FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="orchestrator" \

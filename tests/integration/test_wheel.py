@@ -24,6 +24,7 @@ SHARED = (
     "share/bash-completion/completions/orchestrator",
     "share/zsh/site-functions/_orchestrator",
     "share/fish/vendor_completions.d/orchestrator.fish",
+    "share/man/man1/orchestrator.1",
 )
 
 
@@ -124,7 +125,7 @@ def test_it_is_the_wheel_that_runs(installed: Installed, wheel: Path) -> None:
 
 
 @pytest.mark.parametrize("shared", SHARED)
-def test_what_a_shell_reads_is_in_share(installed: Installed, shared: str) -> None:
+def test_what_shells_and_man_read_is_in_share(installed: Installed, shared: str) -> None:
     assert "orchestrator" in (installed.folder / shared).read_text(encoding="utf-8")
 
 
