@@ -43,13 +43,14 @@ def wheel(distributions: Path) -> Path:
 
 
 class Installed:
-    """A virtual environment that holds the wheel with what it requires, and nothing of the checkout."""
+    """A virtual environment that holds the wheel with what it requires and nothing else: no pip, as uv makes them."""
 
     def __init__(self, folder: Path, wheel: Path) -> None:
         self.folder = folder
         self.environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=120)
-        subprocess.run([folder / "bin/python", "-m", "pip", "install", "--quiet", wheel], check=True, timeout=300)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout=120)
+        pip = (sys.executable, "-m", "pip", "--python", folder / "bin/python")
+        subprocess.run([*pip, "install", "--quiet", wheel], check=True, timeout=300)
 
     def run(self, home: Path, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
         """The entry point, by its name on PATH, in a folder that has nothing of ours."""
