@@ -23,16 +23,16 @@ RUN python3 -m venv /opt/orchestrator \
 FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="orchestrator" \
       org.opencontainers.image.licenses="Apache-2.0"
-# The client and its Compose plugin; no daemon.
-COPY --from=docker /usr/local/bin/docker /usr/local/bin/docker
-COPY --from=docker /usr/local/libexec/docker/cli-plugins/docker-compose /usr/local/libexec/docker/cli-plugins/docker-compose
-COPY --from=build /opt/orchestrator /opt/orchestrator
-# Anybody may write there: to own the files of a stack, it runs as the host's user (`--user`), who has no entry here.
-RUN mkdir -p /home/orchestrator && chmod 1777 /home/orchestrator
 ENV PATH=/opt/orchestrator/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/home/orchestrator \
     LANG=C.UTF-8
+# Anybody may write there: to own the files of a stack, it runs as the host's user (`--user`), who has no entry here.
+RUN mkdir -p /home/orchestrator && chmod 1777 /home/orchestrator
 USER 10001:10001
 WORKDIR /home/orchestrator
 ENTRYPOINT ["orchestrator"]
 CMD ["--help"]
+# The client and its Compose plugin; no daemon.
+COPY --from=docker /usr/local/bin/docker /usr/local/bin/
+COPY --from=docker /usr/local/libexec/docker/cli-plugins/docker-compose /usr/local/libexec/docker/cli-plugins/
+COPY --from=build /opt/orchestrator /opt/orchestrator
