@@ -148,7 +148,7 @@ def test_it_renders(installed: Installed, home: Path, light: list[str], tmp_path
     out = tmp_path / "stack"
     done = installed.run(home, "render", "ci", *light, "--out", str(out))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (out / "supervisord.conf").is_file()
+    assert (out / "rendered/supervisord.conf").is_file()
 
 
 @pytest.mark.parametrize("engine", ["native", "compose"])
