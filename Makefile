@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: up test unit integration lint down clean
+.PHONY: up test unit integration lint docs down clean
 
 up: .venv/installed
 	$(BIN)/orchestrator up $(ARGS)
@@ -24,6 +24,9 @@ unit: .venv/developed
 # Real upstream programs: installs them on the first run (minutes), uses a Docker engine where one answers.
 integration: .venv/developed
 	$(BIN)/pytest -m "integration or docker" -v --durations=25 --timeout 1800
+
+docs: .venv/developed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -25,7 +25,8 @@ def show_proof(console: Console, findings: tuple[Finding, ...]) -> None:
     show_findings(console, tuple(finding for finding in findings if finding.verdict not in ("pass", "fixed", "skip")))
     for finding in findings:
         if finding.verdict == "pass" and finding.id in TOLD:
-            console.print(f"[green]✓[/] {TOLD[finding.id]} [dim]· {escape(finding.evidence)}[/]")
+            line = f"[green]✓[/] {TOLD[finding.id]} [dim]· {escape(finding.evidence)}[/]"
+            console.print(line, no_wrap=True, overflow="ellipsis")
     passed = sum(finding.verdict in ("pass", "fixed") for finding in findings)
     idle = [finding.id for finding in findings if finding.verdict == "skip"]
     apart = f"; {len(idle)} {'does' if len(idle) == 1 else 'do'} not apply ({', '.join(idle)})" if idle else ""
