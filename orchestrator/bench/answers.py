@@ -7,6 +7,7 @@ JSON text, is parsed strictly; so nothing is skipped and nothing is guessed. Any
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import msgspec
 import numpy as np
@@ -28,7 +29,7 @@ class BadAnswer(Exception):  # noqa: N818 - a verdict on the answer, not an erro
         self.example = example
 
 
-class Read(msgspec.Struct, kw_only=True):
+class Read(msgspec.Struct):
     """One answer, its vectors in the order in which they came: little-endian float32 each."""
 
     vectors: list[bytes]
@@ -61,6 +62,7 @@ class _Ollama(msgspec.Struct):
     prompt_eval_count: int | None = None
 
 
+_decoded = pybase64.b64decode
 _openai = msgspec.json.Decoder(_OpenAi)
 _ollama = msgspec.json.Decoder(_Ollama)
 
@@ -93,18 +95,15 @@ class Reader:
             places.append(begin)
             at = begin + length
         rest.append(body[at:end])
-        try:
-            answer = _openai.decode(b"".join(rest))
-        except msgspec.MsgspecError:
-            return None
-        if len(answer.data) != count or any(item.embedding for item in answer.data):
+        frame = _frame_of(b"".join(rest))
+        if frame is None or len(frame.indexes) != count:
             return None
         with memoryview(body) as view:
             try:
-                parts = [pybase64.b64decode(view[place : place + length], None, True) for place in places]
+                vectors = [_decoded(view[place : place + length], None, True) for place in places]
             except ValueError as error:
                 raise BadAnswer("not_base64", f"an embedding is no base64 ({error})") from error
-        return _read_openai(answer, parts)
+        return Read(vectors, frame.indexes, frame.tokens, frame.model)
 
     def _read_whole(self, body: bytearray) -> Read:
         try:
@@ -130,6 +129,19 @@ def _read_openai(answer: _OpenAi, vectors: list[bytes]) -> Read:
     told = None if usage is None else usage.prompt_tokens if usage.prompt_tokens is not None else usage.total_tokens
     indexes = [item.index if item.index is not None else place for place, item in enumerate(answer.data)]
     return Read(vectors=vectors, indexes=indexes, tokens=-1 if told is None else told, model=answer.model)
+
+
+@lru_cache(maxsize=64)
+def _frame_of(rest: bytes) -> Read | None:
+    """What an answer says besides its vectors, which were lifted out; None when something is left of them.
+
+    Remembered by its every byte, since a server without ids and times in its answers says the same again and again.
+    """
+    try:
+        answer = _openai.decode(rest)
+    except msgspec.MsgspecError:
+        return None
+    return None if any(item.embedding for item in answer.data) else _read_openai(answer, [])
 
 
 def _read_ollama(body: bytearray) -> Read:

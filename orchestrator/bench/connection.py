@@ -12,6 +12,8 @@ import ssl
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
+
 from orchestrator.bench.wire import Address
 
 FIRST_BUFFER_BYTES = 64 * 1024
@@ -28,7 +30,7 @@ class Broken(Exception):  # noqa: N818 - what became of a connection, caught by 
     """The connection ended, or what came over it is no HTTP; the text says which."""
 
 
-class Answered(NamedTuple):
+class Answered(msgspec.Struct, frozen=True, gc=False):
     """A whole answer: `buffer[start:end]` is its body. The buffer is the caller's from now on."""
 
     status: int
@@ -36,6 +38,9 @@ class Answered(NamedTuple):
     start: int
     end: int
     retry_after_s: float | None
+
+
+NOTHING = Answered(0, bytearray(), 0, 0, None)
 
 
 class _Head(NamedTuple):
@@ -48,6 +53,8 @@ class _Head(NamedTuple):
 
 
 _NO_HEAD = _Head(0, None, False, False, None)
+_NO_TEXT = b"\0"
+"""With which no head begins."""
 
 
 @lru_cache(maxsize=64)
@@ -76,6 +83,8 @@ class Connection:
         self._socket: socket.socket | None = None
         self._buffer = bytearray(FIRST_BUFFER_BYTES)
         self._room = memoryview(self._buffer)
+        self._head, self._head_text = _NO_HEAD, _NO_TEXT
+        self._unsent = memoryview(b"")
         self._begin()
 
     def open(self, timeout_s: float) -> int:
@@ -93,6 +102,7 @@ class Connection:
             plain.close()
             raise Broken(f"cannot connect: {error}") from error
         self._socket = plain
+        self._unsent = memoryview(b"")
         self._begin()
         return plain.fileno()
 
@@ -111,20 +121,25 @@ class Connection:
 
     def send(self, request: bytes) -> bool:
         """True when all of it went to the kernel; else `send_more` when the socket can take more."""
-        self._unsent = memoryview(request)
-        return self.send_more()
+        sent = self._sent(request)
+        if sent == len(request):
+            return True
+        self._unsent = memoryview(request)[sent:]
+        return False
 
     def send_more(self) -> bool:
+        self._unsent = self._unsent[self._sent(self._unsent) :]
+        return not self._unsent
+
+    def _sent(self, content: bytes | memoryview) -> int:
         if self._socket is None:
             raise Broken("the connection is closed")
         try:
-            sent = self._socket.send(self._unsent)
+            return self._socket.send(content)
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            return False
+            return 0
         except OSError as error:
             raise Broken(f"the connection broke while a request was sent: {error}") from error
-        self._unsent = self._unsent[sent:]
-        return not self._unsent
 
     def receive(self) -> Answered | None:
         """Take what is there; the answer when it is whole."""
@@ -151,8 +166,6 @@ class Connection:
         self._used = 0
         self._body = 0
         self._end = -1
-        self._head = _NO_HEAD
-        self._unsent = memoryview(b"")
 
     def _whole(self) -> Answered | None:
         if not self._body and not self._read_head():
@@ -164,16 +177,19 @@ class Connection:
         return None
 
     def _read_head(self) -> bool:
-        blank = self._buffer.find(b"\r\n\r\n", 0, min(self._used, LONGEST_HEAD_BYTES))
-        if blank < 0:
-            if self._used >= LONGEST_HEAD_BYTES:
-                raise Broken("the answer's head does not end")
-            return False
-        self._head = _head_of(bytes(self._buffer[: blank + 2]))
-        self._body = blank + 4
+        if not self._buffer.startswith(self._head_text, 0, self._used):  # else it is the last answer's, to the byte
+            blank = self._buffer.find(b"\r\n\r\n", 0, min(self._used, LONGEST_HEAD_BYTES))
+            if blank < 0:
+                if self._used >= LONGEST_HEAD_BYTES:
+                    raise Broken("the answer's head does not end")
+                return False
+            text = bytes(self._buffer[: blank + 4])
+            self._head, self._head_text = _head_of(text[:-2]), text
+        self._body = len(self._head_text)
         if self._head.length is not None:
             self._end = self._body + self._head.length
-            self._grow(self._end)
+            if self._end > len(self._buffer):
+                self._grow(self._end)
         return True
 
     def _unchunked(self) -> Answered | None:

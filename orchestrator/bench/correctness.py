@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from orchestrator.bench.answers import FLOAT32, BadAnswer, Read, Reader
+from orchestrator.bench.connection import Answered
 from orchestrator.bench.records import Endpoint, Wrong
 from orchestrator.verify.embed_shape import NORM_TOLERANCE
 
@@ -41,12 +43,10 @@ def merged(several: Iterable[Wrong]) -> tuple[Wrong, ...]:
     return tally.wrongs()
 
 
-class Asked(NamedTuple):
+class Asked(msgspec.Struct, gc=False):
     """An answer to be judged, and what it was the answer to."""
 
-    body: bytearray
-    start: int
-    end: int
+    answer: Answered
     documents: int
     tokens: int
 
@@ -72,7 +72,7 @@ class Checker:
         if not joined:
             return reads, b""
         vectors = np.frombuffer(joined, FLOAT32).reshape(-1, self._size // 4)
-        off = np.abs(np.einsum("ij,ij->i", vectors, vectors) - 1.0)
+        off = np.abs(_squared_lengths(vectors) - 1.0)
         # Written so that a NaN fails it; a finite norm has only finite numbers in it.
         if off.max() <= 2 * NORM_TOLERANCE:
             return reads, self._fingerprints(vectors)
@@ -80,7 +80,8 @@ class Checker:
 
     def _read(self, asked: Asked) -> Read | None:
         try:
-            read = self._reader.read(asked.body, asked.start, asked.end, asked.documents)
+            answer = asked.answer
+            read = self._reader.read(answer.buffer, answer.start, answer.end, asked.documents)
             self._judge_shape(read, asked.documents)
         except BadAnswer as bad:
             self.tally.add(bad.kind, bad.example)
@@ -131,6 +132,12 @@ class Checker:
         marked = vectors[:, : self._marked].view(np.uint64)
         prints: Column = marked @ self._multipliers
         return prints.tobytes()
+
+
+def _squared_lengths(vectors: Column) -> Column:
+    """By matmul: 0.35 µs a vector of 2560 numbers instead of einsum's 0.95 (measured)."""
+    squares: Column = np.matmul(vectors[:, None, :], vectors[:, :, None])
+    return squares[:, 0, 0]
 
 
 def doubles(prints: Column, documents: Column) -> Wrong | None:

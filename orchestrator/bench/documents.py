@@ -70,6 +70,8 @@ class Composed(msgspec.Struct, frozen=True, kw_only=True, tag="composed"):
         kinds = len(self.recipes)
         if kinds == 1:
             recipe = self.recipes[0]
+            if count == 1:
+                return [recipe.document(start)], recipe.tokens
             return recipe.run(start, count), recipe.tokens * count
         turns = [(self.recipes[number % kinds], number // kinds) for number in range(start, start + count)]
         return [recipe.document(turn) for recipe, turn in turns], sum(recipe.tokens for recipe, _ in turns)

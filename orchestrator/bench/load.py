@@ -1,7 +1,7 @@
 """One client process at work: requests when the pacer wants them, every answer checked, until the time is over.
 
 One thread, one epoll. A round takes what came, sends what is due, and only then checks what it took, so that the
-server does not wait for our arithmetic.
+server does not wait for our arithmetic. Answers of few documents wait for each other and are checked together.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from orchestrator.bench.answers import Read
-from orchestrator.bench.connection import Answered, Broken, Connection, give_back
+from orchestrator.bench.connection import NOTHING, Answered, Broken, Connection, give_back
 from orchestrator.bench.correctness import Asked, Checker
 from orchestrator.bench.documents import Composed, Documents, Listed
 from orchestrator.bench.pacer import pacer_of
@@ -34,7 +34,10 @@ LOOK_EVERY_S = 0.05
 """How often time-outs and the caller's wish to stop are looked at; no wait is longer."""
 CHECKED_AT_ONCE = 32
 """Documents whose vectors are checked together: enough to share numpy's cost per call, few enough to be still in the
-processor's cache (measured: 50 µs a document instead of 69 at one per request)."""
+processor's cache (measured at one per request: checked one by one they cost more than twice the CPU)."""
+QUIET_S = 0.002
+"""Answers of fewer documents are checked when nothing came for so long (estimate). They are not on the way any more, so
+no latency sees the wait. Two processes beside a server, to which few answers come at a time, need it most."""
 KEPT_ANSWERS = 2
 """Whole answers kept for embedding their documents again, one by one."""
 
@@ -105,43 +108,26 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     kept: tuple[Kept, ...]
 
 
+class _Request(Asked, gc=False):
+    """Made when it is sent, and whole when its answer waits for the check."""
+
+    first: int
+    intended_s: float
+    sent_s: float = 0.0
+    done_s: float = 0.0
+
+
 class _Slot:
     """A connection and the request that is on its way there."""
 
-    __slots__ = (
-        "connection",
-        "count",
-        "fd",
-        "first",
-        "free_s",
-        "intended_s",
-        "refusals",
-        "sent_s",
-        "tokens",
-        "wakes_s",
-    )
+    __slots__ = ("connection", "fd", "free_s", "refusals", "request", "wakes_s")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.fd = -1
         self.refusals = 0
-        self.free_s = self.wakes_s = self.intended_s = self.sent_s = 0.0
-        self.first = self.count = self.tokens = 0
-
-
-class _Taken(NamedTuple):
-    """An answer that waits for its check."""
-
-    answer: Answered
-    intended_s: float
-    sent_s: float
-    done_s: float
-    first: int
-    documents: int
-    tokens: int
-
-    def asked(self) -> Asked:
-        return Asked(self.answer.buffer, self.answer.start, self.answer.end, self.documents, self.tokens)
+        self.free_s = self.wakes_s = 0.0
+        self.request = _Request(NOTHING, 0, 0, 0, 0.0)
 
 
 class Loop:
@@ -170,13 +156,14 @@ class Loop:
         self._busy: dict[int, _Slot] = {}
         self._free: deque[_Slot] = deque()
         self._resting: list[_Slot] = []
-        self._taken: list[_Taken] = []
+        self._taken: list[_Request] = []
         self._documents_taken = 0
         self._rows, self._prints, self._received = bytearray(), bytearray(), array("q")
         self._lag, self._own_delay = array("d"), array("d")
         self._failures: dict[Outcome, tuple[int, str]] = {}
         self._kept: list[Kept] = []
         self._round_began_s: float | None = None
+        self._is_quiet = False
         self.documents_done = 0
 
     def run(self, tick: Callable[[int], None]) -> Measured:
@@ -201,7 +188,9 @@ class Loop:
             else:
                 self._wake(now_s)
             wait_s = LOOK_EVERY_S if over else self._send_due()
-            self._check_taken()
+            if self._documents_taken >= CHECKED_AT_ONCE or self._is_quiet:
+                self._check_taken()
+            self._note_lag()
             self._round(wait_s)
         self._check_taken()
         self._close()
@@ -253,33 +242,36 @@ class Loop:
         return wait_s
 
     def _send(self, slot: _Slot, intended_s: float) -> None:
-        slot.first, slot.count = self._next, self._load.batch
-        self._next += slot.count
-        documents, slot.tokens = self._documents.batch(slot.first, slot.count)
-        request = self._wire.request(documents)
+        first, count = self._next, self._load.batch
+        self._next += count
+        documents, tokens = self._documents.batch(first, count)
+        content = self._wire.request(documents)
         self._hits += 1
-        slot.intended_s = intended_s
+        slot.request = request = _Request(NOTHING, count, tokens, first, intended_s)
         self._busy[slot.fd] = slot
         try:
-            whole = slot.connection.send(request)
+            whole = slot.connection.send(content)
         except Broken as broken:
-            slot.sent_s = self._now()
+            request.sent_s = self._now()
             self._fail(slot, "dropped", str(broken))
             return
-        slot.sent_s = self._now()
+        request.sent_s = self._now()
         if self._load.arrival != "closed" and intended_s >= 0:
-            self._own_delay.append(slot.sent_s - max(intended_s, slot.free_s))
+            self._own_delay.append(request.sent_s - max(intended_s, slot.free_s))
         if not whole:
             self._poll.modify(slot.fd, select.EPOLLIN | select.EPOLLOUT)
 
     def _round(self, wait_s: float) -> None:
         """Wait for the sockets, and take what they have."""
+        if self._taken:
+            wait_s = min(wait_s, QUIET_S)
         due_s = self._now() + wait_s
-        if wait_s < LOOK_EVERY_S:  # epoll counts whole milliseconds, select microseconds
+        if wait_s not in (QUIET_S, LOOK_EVERY_S):  # epoll counts whole milliseconds, select microseconds
             select.select([self._poll.fileno()], (), (), wait_s)
             wait_s = 0.0
         ready = self._poll.poll(wait_s, 128)
         began_s = self._now()
+        self._is_quiet = not ready
         if not ready:
             self._lag.append(max(began_s - due_s, 0.0))
         for fd, events in ready:
@@ -289,7 +281,7 @@ class Loop:
                 continue
             try:
                 if events & select.EPOLLOUT and slot.connection.send_more():
-                    slot.sent_s = self._now()
+                    slot.request.sent_s = self._now()
                     self._poll.modify(fd, select.EPOLLIN)
                 if events & ~select.EPOLLOUT and (answer := slot.connection.receive()) is not None:
                     self._answered(slot, answer)
@@ -300,12 +292,18 @@ class Loop:
                 self._check_taken()
         self._round_began_s = began_s
 
+    def _note_lag(self) -> None:
+        if self._round_began_s is not None:
+            self._lag.append(self._now() - self._round_began_s)
+            self._round_began_s = None
+
     def _answered(self, slot: _Slot, answer: Answered) -> None:
-        now_s = self._now()
         del self._busy[slot.fd]
-        taken = _Taken(answer, slot.intended_s, slot.sent_s, now_s, slot.first, slot.count, slot.tokens)
-        self._taken.append(taken)
-        self._documents_taken += slot.count
+        request = slot.request
+        request.answer = answer
+        request.done_s = now_s = self._now()
+        self._taken.append(request)
+        self._documents_taken += request.documents
         if answer.status == 200:
             slot.refusals = 0
             slot.free_s = now_s
@@ -327,7 +325,7 @@ class Loop:
 
     def _check_taken(self) -> None:
         answered = [taken for taken in self._taken if taken.answer.status == 200]
-        reads, prints = self._checker.check([taken.asked() for taken in answered])
+        reads, prints = self._checker.check(answered)
         self._prints += prints
         for taken, read in zip(answered, reads, strict=True):
             if read is None:
@@ -344,18 +342,15 @@ class Loop:
             give_back(taken.answer.buffer)
         self._taken.clear()
         self._documents_taken = 0
-        if self._round_began_s is not None:
-            self._lag.append(self._now() - self._round_began_s)
-            self._round_began_s = None
 
-    def _keep(self, taken: _Taken, read: Read) -> None:
+    def _keep(self, taken: _Request, read: Read) -> None:
         """The first answer of the measured time, and the first of its second half."""
         if taken.intended_s < 0 or (self._kept and taken.done_s < self._end_s / 2):
             return
         if len(self._kept) < KEPT_ANSWERS:
             self._kept.append(Kept(taken.first, taken.documents, b"".join(read.vectors)))
 
-    def _record(self, taken: _Taken, counted: int, outcome: Outcome) -> None:
+    def _record(self, taken: _Request, counted: int, outcome: Outcome) -> None:
         answer = taken.answer
         self._rows += ROW.pack(
             taken.intended_s,
@@ -372,20 +367,18 @@ class Loop:
 
     def _fail(self, slot: _Slot, outcome: Outcome, why: str) -> None:
         """A request that got no whole answer: its connection is of no more use."""
-        now_s = self._now()
+        slot.request.done_s = now_s = self._now()
         self._busy.pop(slot.fd, None)
         self._drop(slot)
         self._note_failure(outcome, why)
-        taken = _Taken(_NOTHING, slot.intended_s, slot.sent_s, now_s, slot.first, slot.count, slot.tokens)
-        self._record(taken, -1, outcome)
+        self._record(slot.request, -1, outcome)
         slot.refusals += 1
         self._rest(slot, now_s + (self._rest_s(slot, None) if outcome == "dropped" else 0.0))
 
     def _fail_unsent(self, slot: _Slot, why: str) -> None:
         """No connection, so no request; counted as one, else a dead server looks like no load."""
         now_s = self._now()
-        slot.intended_s = slot.sent_s = now_s
-        slot.first, slot.count, slot.tokens = self._next, self._load.batch, 0
+        slot.request = _Request(NOTHING, self._load.batch, 0, self._next, intended_s=now_s, sent_s=now_s)
         self._fail(slot, "dropped", why)
 
     def _drop(self, slot: _Slot) -> None:
@@ -406,7 +399,7 @@ class Loop:
 
     def _give_up_late(self, now_s: float) -> None:
         limit_s = self._load.timeout_s
-        for slot in [slot for slot in self._busy.values() if now_s - slot.sent_s >= limit_s]:
+        for slot in [slot for slot in self._busy.values() if now_s - slot.request.sent_s >= limit_s]:
             how_far = "its answer had begun" if slot.connection.has_answer_begun else "nothing came"
             self._fail(slot, "timed_out", f"no whole answer within {limit_s:g} s ({how_far})")
 
@@ -443,9 +436,6 @@ class Loop:
             ),
             kept=tuple(self._kept),
         )
-
-
-_NOTHING = Answered(0, bytearray(), 0, 0, None)
 
 
 def _said(answer: Answered) -> str:
