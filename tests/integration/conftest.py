@@ -50,6 +50,20 @@ class Tool:
         assert envelope["exit_code"] == exit_code
         return envelope
 
+    def shell(self, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        """Lines as a person types them, `orchestrator` being this checkout's."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", text],
+            cwd=folder,
+            env={**self.environment, "PATH": path},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """A run that the test will interrupt or kill; in a process group of its own."""
         return subprocess.Popen(

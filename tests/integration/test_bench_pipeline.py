@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -27,41 +24,27 @@ def line(beginning: str) -> str:
     return next(each for each in LINES if each.startswith(beginning))
 
 
-def run(text: str, tool: Tool, folder: Path) -> subprocess.CompletedProcess[str]:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", text],
-        cwd=folder,
-        env={**tool.environment, "PATH": path},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
 def failures(path: Path) -> int:
     return sum(int(suite.get("failures", 0)) for suite in ElementTree.parse(path).iter("testsuite"))
 
 
 def test_the_lines_of_the_page_end_as_it_says(tool: Tool, tmp_path: Path) -> None:
-    measured = run(line("orchestrator bench --target").replace("--target 50", FEW), tool, tmp_path)
+    measured = tool.shell(line("orchestrator bench --target").replace("--target 50", FEW), tmp_path)
     assert measured.returncode == 0, measured.stderr[-3000:]
     data = json.loads((tmp_path / "bench.json").read_text())["data"]
     assert data["docs_per_s"] > 0
     assert data["tokens_per_doc"] > 0
 
     report = line("orchestrator bench report")
-    reported = run(f"{report} {FEW}", tool, tmp_path)
+    reported = tool.shell(f"{report} {FEW}", tmp_path)
     assert reported.returncode == 0, reported.stderr[-3000:]
     assert failures(tmp_path / "bench.xml") == 0
-    missed = run(f"{report} {MANY}", tool, tmp_path)
+    missed = tool.shell(f"{report} {MANY}", tmp_path)
     assert missed.returncode == 1, missed.stderr[-3000:]
     assert failures(tmp_path / "bench.xml") == 1
 
     shutil.copytree(data["run_dir"], tmp_path / "bench/baseline")
-    compared = run(line("orchestrator bench compare"), tool, tmp_path)
+    compared = tool.shell(line("orchestrator bench compare"), tmp_path)
     assert compared.returncode == 0, compared.stderr[-3000:]
     assert failures(tmp_path / "compare.xml") == 0
     assert shlex.split(line("orchestrator bench compare"))[-1] == "compare.xml"

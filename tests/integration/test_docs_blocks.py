@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,16 +14,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("native_up")]
 
 @pytest.mark.parametrize("block", [block for block in blocks() if block.reason is None], ids=str)
 def test_it_runs(block: Block, tool: Tool, tmp_path: Path) -> None:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", block.text],
-        cwd=tmp_path,
-        env={**tool.environment, "PATH": path},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = tool.shell(block.text, tmp_path)
     assert done.returncode == 0, f"{block}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
     assert done.stdout.strip()
