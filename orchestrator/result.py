@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -10,12 +11,25 @@ from orchestrator.errors import EXIT_OK, OrchestratorError
 
 SCHEMA = "orchestrator/v1"
 
+OF_A_STACK = re.compile(r"\borchestrator (?:up|down|wire|verify|status|logs|lock)\b(?! --(?:stack|help))")
+"""Those of our commands that work on one stack, where they do not name one yet."""
+
 Verdict = Literal["pass", "warn", "fail", "skip", "error", "fixed"]
 
 
 class Remedy(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     commands: tuple[str, ...] = ()
+
+    def for_stack(self, name: str) -> Remedy:
+        """Probes and causes know no stack's name: what they advise must not start or change another one."""
+        if name == "default":
+            return self
+
+        def named(text: str) -> str:
+            return OF_A_STACK.sub(lambda found: f"{found[0]} --stack {name}", text)
+
+        return Remedy(text=named(self.text), commands=tuple(map(named, self.commands)))
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -53,3 +53,12 @@ def test_the_envelope_is_json() -> None:
     assert msgspec.json.decode(msgspec.json.encode(envelope(Result(command="up", data={"a": (1, 2)}))))["data"] == {
         "a": [1, 2]
     }
+
+
+def test_a_remedy_names_the_stack_that_it_is_for() -> None:
+    remedy = Remedy(
+        text="then `orchestrator wire`", commands=("orchestrator up --replan", "orchestrator logs --stack x")
+    )
+    assert remedy.for_stack("default") == remedy
+    assert remedy.for_stack("team").text == "then `orchestrator wire --stack team`"
+    assert remedy.for_stack("team").commands == ("orchestrator up --stack team --replan", "orchestrator logs --stack x")

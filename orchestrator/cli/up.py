@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from orchestrator.operations.planning import Decided
-    from orchestrator.result import Result
+    from orchestrator.result import Finding, Result
 
 EPILOG = """\b
 Examples:
@@ -36,11 +37,20 @@ Examples:
     show_default=True,
     help="Where --ci writes junit.xml, result.json and stack.env.",
 )
+@click.option("--verbose", is_flag=True, help="At the end, every check and probe with what it read.")
 @lock_option
 @quiet_option
 @json_option
 def command(
-    *, as_json: bool, dry_run: bool, replan: bool, ci: bool, artifacts: str, lock_timeout_s: float, **flags: Any
+    *,
+    as_json: bool,
+    dry_run: bool,
+    replan: bool,
+    ci: bool,
+    artifacts: str,
+    verbose: bool,
+    lock_timeout_s: float,
+    **flags: Any,
 ) -> int:
     """Bring a verified stack up.
 
@@ -56,17 +66,18 @@ def command(
 
     recalled = recalled_of(flags)
     request = UpRequest(spec=recalled.spec, asked=recalled.asked, replan=replan, lock_timeout_s=lock_timeout_s)
+    view = _view_all if verbose else _view
     if ci and dry_run:
         return rehearse_in_pipeline(request, as_json=as_json, view=_view_changes)
     if ci:
-        return up_in_pipeline(request, artifacts, as_json=as_json, view=_view)
+        return up_in_pipeline(request, artifacts, as_json=as_json, view=view)
     if dry_run:
         decided, result = rehearse(request)
         show_plan(decided)
         return finish(result, as_json, _view_changes)
     with progress() as reporter:
         result = up(request, reporter, show_plan)
-    return finish(result, as_json, _view)
+    return finish(result, as_json, view)
 
 
 def show_plan(decided: Decided) -> None:
@@ -86,11 +97,22 @@ def _view_changes(console: Console, result: Result) -> None:
 
 def _view(console: Console, result: Result) -> None:
     from orchestrator.cli.proof import show_proof
+
+    _show(console, result, show_proof)
+
+
+def _view_all(console: Console, result: Result) -> None:
+    from orchestrator.cli.output import show_findings
+
+    _show(console, result, show_findings)
+
+
+def _show(console: Console, result: Result, show_answers: Callable[[Console, tuple[Finding, ...]], None]) -> None:
     from orchestrator.cli.status import show_services
 
     if result.findings:
         console.print()
-        show_proof(console, result.findings)
+        show_answers(console, result.findings)
     show_services(console, result)
     if not result.data["changed"]:
         console.print("\n[green]Nothing to do:[/] the stack runs as planned, verified and unchanged.")

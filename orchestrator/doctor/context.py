@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -19,9 +18,6 @@ from orchestrator.services.service import Service
 from orchestrator.state import StackFolder
 from orchestrator.verify.run import Addresses, Keys
 from orchestrator.wiring.settings import Settings
-
-OF_A_STACK = re.compile(r"\borchestrator (?:up|down|wire|verify|status|logs|lock)\b(?! --(?:stack|help))")
-"""Those of our commands that work on one stack, where they do not name one yet."""
 
 
 class OwnService(Protocol):
@@ -113,9 +109,3 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         """A command of ours for this stack, for a remedy."""
         stack = () if self.spec.stack == "default" else (f"--stack {self.spec.stack}",)
         return " ".join(("orchestrator", words[0], *stack, *words[1:]))
-
-    def for_this_stack(self, text: str) -> str:
-        """Commands of ours as they are written for any stack (`orchestrator up`), for this one."""
-        if self.spec.stack == "default":
-            return text
-        return OF_A_STACK.sub(lambda found: f"{found[0]} --stack {self.spec.stack}", text)

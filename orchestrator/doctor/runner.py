@@ -140,10 +140,7 @@ def _answer(check: Check, context: Context) -> object:
 
 
 def _of_this_stack(answer: Answer, context: Context) -> Answer:
-    """Probes and causes know no stack's name: what they advise must not start or change another one."""
-    text, commands = answer.remedy.text, answer.remedy.commands
-    remedy = Remedy(text=context.for_this_stack(text), commands=tuple(map(context.for_this_stack, commands)))
-    return msgspec.structs.replace(answer, remedy=remedy)
+    return msgspec.structs.replace(answer, remedy=answer.remedy.for_stack(context.spec.stack))
 
 
 def _finding(check: Check, answer: object) -> Finding:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 FORWARDED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 FROM_THE_KEYBOARD = (signal.SIGINT, signal.SIGQUIT)
+LOOK_AGAIN_S = 1.0
+"""Nothing is known to need it; a command that has ended must not be waited for in any case."""
 SIGNALLED = 128
 """A shell's exit code for a command that a signal ended: 128 and the signal's number (POSIX, Exit Status)."""
 
@@ -31,11 +35,11 @@ def run_child(command: Sequence[str], environment: Mapping[str, str], *, stdout:
             with suppress(ProcessLookupError):
                 (os.kill if at_terminal else os.killpg)(pid, number)
 
-    with _handling(forward):
+    with _handling(forward), _woken_by_signals() as woken:
         pid = _spawn(command, environment, stdout=stdout, own_group=not at_terminal)
         for number in early:
             forward(number, None)
-        _, status = os.waitpid(pid, 0)
+        status = _wait(pid, woken)
     code = os.waitstatus_to_exitcode(status)
     return SIGNALLED - code if code < 0 else code
 
@@ -45,6 +49,33 @@ def _spawn(command: Sequence[str], environment: Mapping[str, str], *, stdout: in
     if own_group:
         return os.posix_spawnp(command[0], list(command), dict(environment), file_actions=actions, setpgroup=0)
     return os.posix_spawnp(command[0], list(command), dict(environment), file_actions=actions)
+
+
+def _wait(pid: int, woken: socket.socket) -> int:
+    """The status that it ended with. Never blocks in waitpid: a signal that came just before would wait with it."""
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return status
+        if select.select([woken], [], [], LOOK_AGAIN_S)[0]:
+            woken.recv(4096)
+
+
+@contextmanager
+def _woken_by_signals() -> Iterator[socket.socket]:
+    """Readable after each signal that has a handler, SIGCHLD among them, whichever thread the kernel gave it to."""
+    ours, kernels = socket.socketpair()
+    ours.setblocking(False)
+    kernels.setblocking(False)
+    before_child = signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    before_fd = signal.set_wakeup_fd(kernels.fileno(), warn_on_full_buffer=False)
+    try:
+        yield ours
+    finally:
+        signal.set_wakeup_fd(before_fd)
+        signal.signal(signal.SIGCHLD, before_child)
+        ours.close()
+        kernels.close()
 
 
 def _in_foreground() -> bool:

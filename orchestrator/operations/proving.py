@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from orchestrator.errors import OrchestratorError
 from orchestrator.operations.secrets import read_secrets
 from orchestrator.operations.stack import Stack
@@ -29,7 +31,10 @@ def prove(stack: Stack, progress: Progress) -> tuple[Finding, ...]:
 
 
 def examine(stack: Stack, progress: Progress) -> tuple[Finding, ...]:
-    return run_verification(stack.plan, addresses_of(stack), keys_of(read_secrets(stack.folder)), progress)
+    findings = run_verification(stack.plan, addresses_of(stack), keys_of(read_secrets(stack.folder)), progress)
+    return tuple(
+        msgspec.structs.replace(finding, remedy=finding.remedy.for_stack(stack.plan.stack)) for finding in findings
+    )
 
 
 def addresses_of(stack: Stack) -> Addresses:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,9 +10,11 @@ import sys
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 from orchestrator.operations.child import FORWARDED, run_child
+from orchestrator.waiting import wait_until
 
 PARENT = """
 import os, signal, sys
@@ -83,10 +86,20 @@ def test_a_signal_reaches_the_commands_own_children_too() -> None:
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == "shell waits\n"
+        wait_until(lambda: None if "sleep" in names_below(parent.pid) else "the shell has not begun it", 20)
         parent.send_signal(signal.SIGINT)
         out, _ = parent.communicate(timeout=30)
     assert out == "parent goes on\n"
     assert parent.returncode == 128 + signal.SIGINT
+
+
+def names_below(pid: int) -> set[str]:
+    """A shell that is told before its command runs keeps the signal to itself."""
+    found = set()
+    for process in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.add(process.name())
+    return found
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
