@@ -14,7 +14,7 @@ from orchestrator.bench.store import read_run
 from tests.integration.conftest import Tool
 from tests.integration.real_programs import gguf_of, llama_server_of, start_llama_server
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.integration
 
 NAME, KEY = "all-minilm-l6-v2", "key-of-the-tests"
 
