@@ -20,7 +20,7 @@ from orchestrator.doctor.catalogue import CHECKS
 from orchestrator.doctor.checks import asked
 from orchestrator.doctor.checks.round_trip import E2E_CLEAN, E2E_PREFIX, E2E_ROUND_TRIP
 from orchestrator.doctor.context import Context
-from orchestrator.doctor.runner import run_checks
+from orchestrator.doctor.runner import BLOCKED, run_checks
 from orchestrator.engines.supervisord import Supervisord, socket_of
 from orchestrator.operations.doctor_context import context_of
 from orchestrator.verify import stack as probes
@@ -29,7 +29,8 @@ from tests.integration.conftest import Tool
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.usefixtures("native_up")]
 
-OF_THE_STACK = {check.id for check in CHECKS if check.stage == "stack"}
+OF_THE_STACK = {check.id for check in CHECKS if check.stage == "stack"} - {"ctk.live"}
+"""Without what asks a container for its card: there is neither here."""
 TRIP = {"e2e.roundtrip", "e2e.prefix", "e2e.clean"}
 EMBEDDER = {name for name in OF_THE_STACK if name.startswith("embed.")}
 STOP_S = 60.0
@@ -40,13 +41,11 @@ def told(tool: Tool, *arguments: str, exit_code: int = 0) -> dict[str, dict[str,
 
 
 def ill(found: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """All that is neither well nor without meaning here; a skip only where another check is its cause."""
-    return {
-        name: finding["verdict"]
-        for name, finding in found.items()
-        if finding["verdict"] in ("fail", "warn", "error")
-        or (finding["verdict"] == "skip" and finding["evidence"].startswith("blocked by") and name in OF_THE_STACK)
-    }
+    """All that is neither well nor without meaning here; a skip only where a check that failed is its cause."""
+    broken = {name for name, finding in found.items() if finding["verdict"] in ("fail", "error")}
+    waiting = {name for name, finding in found.items() if finding["evidence"].removeprefix(BLOCKED) in broken}
+    warned = {name for name, finding in found.items() if finding["verdict"] == "warn"}
+    return {name: found[name]["verdict"] for name in found if name in broken | waiting | warned}
 
 
 def in_process(context: Context, *names: str) -> dict[str, str]:
