@@ -50,7 +50,8 @@ def container_bytes(name: str) -> int | None:
     from orchestrator.facts.docker import ask_engine
 
     try:
-        told = ask_engine(f"/containers/{name}/stats?stream=false")["memory_stats"]
+        # One sample, not two: the second makes the engine wait a second more than a question may take (measured).
+        told = ask_engine(f"/containers/{name}/stats?stream=false&one-shot=true")["memory_stats"]
         counted = told["stats"]
         cache = counted.get("total_inactive_file") or counted.get("inactive_file") or 0
         return max(int(told["usage"]) - int(cache), 0) or None

@@ -198,7 +198,7 @@ def test_a_missing_library_is_named(tool: Tool, gguf: Path, tmp_path: Path) -> N
     )
     tool.json("down", "--stack", "library", "--volumes", "--yes")
     assert envelope["error"]["code"] == "start_failed"
-    assert envelope["data"]["cause"] == "missing_library"
+    assert envelope["data"]["cause"] == "build_incomplete"
 
 
 def test_a_refused_download_is_named_and_leaves_nothing_running(tool: Tool, tmp_path: Path) -> None:
