@@ -120,5 +120,6 @@ def _show(console: Console, result: Result, show_answers: Callable[[Console, tup
     services = result.data["services"]
     front = services.get("webui") or services["embeddings"]
     console.print(f"\n[bold green]Ready[/]  {front['url']}")
-    console.print(f"  sign in with the e-mail and password in {result.data['credentials_file']}", soft_wrap=True)
+    what = "sign in with the e-mail and password" if "webui" in services else "the key is EMBEDDINGS_API_KEY"
+    console.print(f"  {what} in {result.data['credentials_file']}", soft_wrap=True)
     console.print(f"  next: orchestrator status · doctor · bench · logs · down  (--stack {result.data['stack']})")
