@@ -37,50 +37,46 @@ GROUPS = (
 
 def page(assessment: Assessment) -> str:
     return _template().render(
+        **_told_of(assessment),
         title=headline(assessment),
-        word=assessment.verdict.word,
-        mark=MARKS[assessment.verdict.word],
         verdict_title=TITLES[assessment.verdict.word],
-        a=assessment,
-        big=number(assessment.figures.docs_per_s),
-        length=number(assessment.figures.tokens_per_doc),
-        interval=interval_text(assessment),
-        bars=_bars(assessment),
-        tiles=_tiles(assessment),
-        rows=rows_of(assessment),
         pictures=_pictures(charts.throughput(assessment), charts.latency_over_time(assessment), *_pair(assessment)),
-        telemetry=charts.telemetry(assessment),
         sweep=[],
         knees=[],
         points=[],
-        tables=_tables(assessment),
-        number=number,
     )
 
 
 def sweep_page(points: list[Point], best: Assessment) -> str:
     """The sweep's curves first, then its best point as any other run."""
+    word = best.verdict.word
     return _template().render(
+        **_told_of(best),
         title=f"sweep of {best.run.endpoint.model}: up to {headline(best)}",
-        word=best.verdict.word,
-        mark=MARKS[best.verdict.word],
-        verdict_title=f"best of {len(points)} points"
-        + (f": {TITLES[best.verdict.word]}" if best.verdict.word != "no_target" else ""),
-        a=best,
-        big=number(best.figures.docs_per_s),
-        length=number(best.figures.tokens_per_doc),
-        interval=interval_text(best),
-        bars=_bars(best),
-        tiles=_tiles(best),
-        rows=rows_of(best),
+        verdict_title=f"best of {len(points)} points" + (f": {TITLES[word]}" if word != "no_target" else ""),
         pictures=_pictures(charts.throughput(best), None, *_pair(best)),
-        telemetry=charts.telemetry(best),
         sweep=charts.sweep(points),
         knees=knee_of(points),
         points=points,
-        tables=_tables(best),
-        number=number,
     )
+
+
+def _told_of(assessment: Assessment) -> dict[str, Any]:
+    """What both pages say of a run."""
+    return {
+        "word": assessment.verdict.word,
+        "mark": MARKS[assessment.verdict.word],
+        "a": assessment,
+        "big": number(assessment.figures.docs_per_s),
+        "length": number(assessment.figures.tokens_per_doc),
+        "interval": interval_text(assessment),
+        "bars": _bars(assessment),
+        "tiles": _tiles(assessment),
+        "rows": rows_of(assessment),
+        "telemetry": charts.telemetry(assessment),
+        "tables": _tables(assessment),
+        "number": number,
+    }
 
 
 def _pictures(*rows: charts.Chart | list[charts.Chart] | None) -> list[list[charts.Chart]]:
